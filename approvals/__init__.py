@@ -1,0 +1,1 @@
+"""Policy → request → review → approval → gate. No I/O of its own, no model."""

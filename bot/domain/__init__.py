@@ -1,0 +1,1 @@
+"""The nouns of an incident: frozen, slotted, keyword-only; standard library only."""

@@ -1,0 +1,103 @@
+"""A diagnosis: claims, each citing evidence, with what is not known said as plainly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from bot.domain.evidence import Fact
+from bot.domain.ids import DiagnosisId, EvidenceId, IncidentId
+
+
+class DiagnosisVerdict(StrEnum):
+    ACTION_NEEDED = "action_needed"
+    ACTION_SUGGESTED = "action_suggested"
+    NO_ACTION = "no_action"
+    INCONCLUSIVE = "inconclusive"
+
+
+class Band(StrEnum):
+    """How sure we are, derived by rules from the evidence, never from a model's own number."""
+
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+class Origin(StrEnum):
+    RULES = "rules"
+    MODEL = "model"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Citation:
+    """A claim and the evidence it stands on. ``finding`` is one line of plain words."""
+
+    evidence_id: EvidenceId
+    source: str
+    finding: str
+    link: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hypothesis:
+    """A possible cause: ``object`` names what is at fault, ``fault`` the fact kind."""
+
+    object: str
+    fault: str
+    score: float
+    statement: str
+    evidence_ids: tuple[EvidenceId, ...]
+    refuted_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """Something we could not look at, why, and the command with which a person can."""
+
+    what: str
+    reason: str
+    manual: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuggestedAction:
+    """A catalogue action the investigation thinks would help. Not a proposal: nothing is bound yet."""
+
+    action: str
+    params: Mapping[str, str | int]
+    target: str
+    why: str
+    evidence_ids: tuple[EvidenceId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """``usd`` is None when the price is unknown, never 0 for unknown."""
+
+    seconds: float
+    usd: Decimal | None = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    id: DiagnosisId
+    incident_id: IncidentId
+    run: int
+    at: datetime
+    verdict: DiagnosisVerdict
+    summary: str
+    root_cause: str | None
+    band: Band
+    origin: Origin
+    citations: tuple[Citation, ...]
+    hypotheses: tuple[Hypothesis, ...] = ()
+    ruled_out: tuple[str, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    steps: tuple[str, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    suggestion: SuggestedAction | None = None
+    cost: Cost = field(default_factory=lambda: Cost(seconds=0.0))

@@ -1,0 +1,119 @@
+"""What was looked at, what it said, and what rules made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from hashlib import sha256
+
+from bot.domain.ids import Digest, EvidenceId
+
+
+class EvidenceStatus(StrEnum):
+    """``failed`` is evidence of a gap in what we know, never of absence."""
+
+    OK = "ok"
+    EMPTY = "empty"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A half-open span of time, ``[start, end)``, both aware UTC."""
+
+    start: datetime
+    end: datetime
+
+    @property
+    def length(self) -> timedelta:
+        return self.end - self.start
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One point of a series."""
+
+    at: datetime
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """A named series; ``labels`` without ``__name__``; ``samples`` oldest first."""
+
+    name: str
+    labels: Mapping[str, str]
+    samples: tuple[Sample, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLine:
+    """One line of a log; ``at`` is None where the line has no readable time."""
+
+    at: datetime | None
+    text: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """One answer of one source to one exact query.
+
+    ``kind`` says what was asked (``metric.range``, ``log.tail``, ``host.process`` …) so that rules
+    select evidence by meaning, not by source. ``series``, ``lines`` and ``records`` carry structured
+    data; ``excerpt`` is the redacted text a person or a model may see. ``outsider_writable`` is True
+    where somebody outside the operator's trust can choose the text. ``reason`` says why a source
+    failed or is empty; ``manual`` is the command a person can run to see for themselves.
+    """
+
+    id: EvidenceId
+    source: str
+    kind: str
+    query: str
+    window: Window
+    taken_at: datetime
+    status: EvidenceStatus
+    summary: str
+    subject: str = ""
+    excerpt: str = ""
+    content_digest: Digest = Digest("")
+    link: str | None = None
+    reason: str | None = None
+    manual: str | None = None
+    outsider_writable: bool = False
+    series: tuple[Series, ...] = ()
+    lines: tuple[LogLine, ...] = ()
+    records: tuple[Mapping[str, str | int | float | bool | None], ...] = ()
+
+    @property
+    def usable(self) -> bool:
+        return self.status is not EvidenceStatus.FAILED
+
+
+def content_digest(text: str) -> Digest:
+    """SHA-256 of the redacted excerpt, as lower-case hex."""
+    return Digest(sha256(text.encode()).hexdigest())
+
+
+class FactVerdict(StrEnum):
+    """``absent`` only when a live source was looked at; otherwise ``unknown``."""
+
+    FOUND = "found"
+    ABSENT = "absent"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """What one rule concluded about one subject. ``confidence`` is between 0 and 1."""
+
+    kind: str
+    verdict: FactVerdict
+    confidence: float
+    subject: str
+    evidence_ids: tuple[EvidenceId, ...]
+    rule: str
+    detail: str = ""
+    values: Mapping[str, float] = field(default_factory=dict)

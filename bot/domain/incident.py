@@ -1,0 +1,135 @@
+"""An incident: what the alerts of one cause become, and the states it may pass through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+
+from bot.domain.alert import Severity
+from bot.domain.errors import InvalidTransition
+from bot.domain.ids import IncidentId, ShortId
+
+
+class IncidentState(StrEnum):
+    OPEN = "open"
+    INVESTIGATING = "investigating"
+    DIAGNOSED = "diagnosed"
+    AWAITING_APPROVAL = "awaiting_approval"
+    EXECUTING = "executing"
+    VERIFYING = "verifying"
+    RESOLVED = "resolved"
+    INCONCLUSIVE = "inconclusive"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    FAILED = "failed"
+    OUTCOME_UNKNOWN = "outcome_unknown"
+    CLOSED = "closed"
+
+
+_S = IncidentState
+
+TRANSITIONS: Mapping[IncidentState, frozenset[IncidentState]] = {
+    _S.OPEN: frozenset({_S.INVESTIGATING, _S.RESOLVED, _S.CLOSED}),
+    _S.INVESTIGATING: frozenset({_S.DIAGNOSED, _S.INCONCLUSIVE}),
+    _S.DIAGNOSED: frozenset({_S.AWAITING_APPROVAL, _S.INVESTIGATING, _S.RESOLVED, _S.CLOSED}),
+    _S.INCONCLUSIVE: frozenset({_S.INVESTIGATING, _S.RESOLVED, _S.CLOSED}),
+    # Back to diagnosed: the gate refused, or the request was superseded or withdrawn.
+    _S.AWAITING_APPROVAL: frozenset(
+        {_S.EXECUTING, _S.REJECTED, _S.EXPIRED, _S.DIAGNOSED, _S.INVESTIGATING, _S.RESOLVED, _S.CLOSED}
+    ),
+    _S.EXECUTING: frozenset({_S.VERIFYING, _S.FAILED, _S.OUTCOME_UNKNOWN}),
+    _S.VERIFYING: frozenset({_S.RESOLVED, _S.FAILED, _S.OUTCOME_UNKNOWN}),
+    _S.REJECTED: frozenset({_S.INVESTIGATING, _S.RESOLVED, _S.CLOSED}),
+    _S.EXPIRED: frozenset({_S.INVESTIGATING, _S.RESOLVED, _S.CLOSED}),
+    _S.FAILED: frozenset({_S.INVESTIGATING, _S.RESOLVED, _S.CLOSED}),
+    # Never run again by itself: only a person's rerun, or the alert's own end, leads out.
+    _S.OUTCOME_UNKNOWN: frozenset({_S.INVESTIGATING, _S.RESOLVED, _S.CLOSED}),
+    _S.RESOLVED: frozenset({_S.OPEN, _S.CLOSED}),
+    _S.CLOSED: frozenset(),
+}
+
+IN_FLIGHT = frozenset({_S.INVESTIGATING, _S.EXECUTING, _S.VERIFYING})
+"""States in which a resolve is noted and applied afterwards."""
+
+LIVE = frozenset(set(IncidentState) - {_S.RESOLVED, _S.CLOSED})
+"""States in which a new alert of the same cause joins the incident."""
+
+
+class Mode(StrEnum):
+    """What a route wants done with an alert."""
+
+    IGNORE = "ignore"
+    NOTIFY = "notify"
+    INVESTIGATE = "investigate"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """The outcome of first-match routing: where an incident goes and how it is treated.
+
+    ``rooms`` holds room names as configured, not platform ids. ``suggested_action`` names a
+    catalogue entry and its parameters that the operator declared as the known fix.
+    """
+
+    name: str
+    mode: Mode = Mode.INVESTIGATE
+    category: str = "other"
+    emoji: str = "🔔"
+    environment: str | None = None
+    team: str | None = None
+    rooms: tuple[str, ...] = ()
+    runbook_url: str | None = None
+    model_tier: str | None = None
+    suggested_action: str | None = None
+    suggested_params: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incident:
+    """A group of alerts with one supposed cause.
+
+    ``version`` grows by one with every stored change and is the compare-and-swap token.
+    ``run`` counts investigations. ``flaps`` counts how often its alerts went away and came back.
+    ``firing`` is the number of member alerts that still fire; ``alerts_total`` all that ever joined.
+    ``correlation`` are the labels that group alerts of different names.
+    """
+
+    id: IncidentId
+    short_id: ShortId
+    state: IncidentState
+    severity: Severity
+    title: str
+    service: str | None
+    environment: str | None
+    source: str
+    group_key: str
+    route: Route
+    opened_at: datetime
+    updated_at: datetime
+    correlation: Mapping[str, str] = field(default_factory=dict)
+    resolved_at: datetime | None = None
+    acknowledged_by: str | None = None
+    version: int = 1
+    run: int = 0
+    firing: int = 0
+    alerts_total: int = 0
+    flaps: int = 0
+    reopened: int = 0
+
+    @property
+    def alerts_resolved(self) -> bool:
+        return self.firing == 0
+
+    def moved(self, to: IncidentState, at: datetime) -> Incident:
+        """Return this incident in state ``to``.
+
+        Raises InvalidTransition when the state machine has no such step.
+        """
+        if to not in TRANSITIONS[self.state]:
+            raise InvalidTransition(f"incident {self.short_id}: no step from {self.state} to {to}")
+        resolved_at = at if to is IncidentState.RESOLVED else self.resolved_at
+        if to is IncidentState.OPEN:
+            resolved_at = None
+        return replace(self, state=to, updated_at=at, resolved_at=resolved_at)

@@ -1,0 +1,1 @@
+"""Configuration: a leaf. Only ``config.loader`` reads the environment."""

@@ -1,0 +1,145 @@
+"""What an investigation is asked, what it answers, and the sources it may read.
+
+Sources answer typed queries, not free text, so that a recorded world can answer the same queries as a
+live one and the rules cannot tell the difference. Every source method returns evidence: a failure is
+``EvidenceStatus.FAILED`` with a reason, never an exception and never an empty answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol
+
+from bot.domain.alert import Alert
+from bot.domain.diagnosis import Diagnosis
+from bot.domain.evidence import Evidence, Window
+from bot.domain.incident import Incident
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One question to the investigators: this incident, its current alerts, at this moment."""
+
+    incident: Incident
+    alerts: tuple[Alert, ...]
+    run: int
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Investigation:
+    """The answer: the evidence that was taken and the diagnosis that cites it."""
+
+    evidence: tuple[Evidence, ...]
+    diagnosis: Diagnosis
+
+
+class Investigator(Protocol):
+    async def investigate(self, case: Case) -> Investigation:
+        """Never raises for a failing source: that is a gap in the diagnosis."""
+        ...
+
+
+class MatchOp(StrEnum):
+    EQUAL = "="
+    NOT_EQUAL = "!="
+    REGEX = "=~"
+    NOT_REGEX = "!~"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matcher:
+    """One label matcher of a selector; regular expressions are anchored at both ends (RE2 subset)."""
+
+    label: str
+    op: MatchOp
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricQuery:
+    """``aggregate by (by) (function(metric{matchers}[over]))``; either part may be missing.
+
+    ``function`` is one of rate, increase, delta, avg_over_time, max_over_time, min_over_time, last;
+    ``aggregate`` one of sum, avg, max, min, count.
+    """
+
+    metric: str
+    matchers: tuple[Matcher, ...] = ()
+    function: str | None = None
+    over: timedelta | None = None
+    aggregate: str | None = None
+    by: tuple[str, ...] = ()
+
+
+class MetricSource(Protocol):
+    """Prometheus, VictoriaMetrics, or a recording of one."""
+
+    name: str
+
+    async def range(self, query: MetricQuery, window: Window, step: timedelta, subject: str) -> Evidence:
+        """Series over a window, as ``Evidence.series``; kind ``metric.range``."""
+        ...
+
+    async def instant(self, query: MetricQuery, at: datetime, subject: str) -> Evidence:
+        """One sample per series; kind ``metric.instant``."""
+        ...
+
+    async def expression(self, promql: str, window: Window, step: timedelta, subject: str) -> Evidence:
+        """The alert's own expression over the window; kind ``metric.expression``."""
+        ...
+
+    async def targets(self, matchers: Sequence[Matcher], at: datetime, subject: str) -> Evidence:
+        """Scrape targets and their health as ``Evidence.records`` {job, instance, health, last_error,
+        last_scrape}; kind ``metric.targets``."""
+        ...
+
+    async def rules(self, name: str, at: datetime) -> Evidence:
+        """Alerting rules of this name as records {name, query, duration_s, state, health, last_error}; kind ``metric.rules``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostQuery:
+    """Which part of a host: a declared process, or everything when ``process`` is None."""
+
+    host: str
+    process: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+class HostSource(Protocol):
+    """One machine seen from inside: psutil, ``/proc`` and log files."""
+
+    name: str
+
+    def covers(self, labels: Mapping[str, str]) -> HostQuery | None:
+        """The query for an alert with these labels; None when the alert is about another machine."""
+        ...
+
+    async def processes(self, query: HostQuery, window: Window) -> Evidence:
+        """Records {name, pid, started_at, rss_bytes, cpu_percent, threads, open_files, status}; kind ``host.process``."""
+        ...
+
+    async def resources(self, query: HostQuery, window: Window) -> Evidence:
+        """One record of CPU, load, memory, swap and pressure; kind ``host.resources``."""
+        ...
+
+    async def disks(self, query: HostQuery, window: Window) -> Evidence:
+        """Records {mount, total_bytes, free_bytes, used_percent, inodes_used_percent}; kind ``host.disk``."""
+        ...
+
+    async def ports(self, query: HostQuery, window: Window) -> Evidence:
+        """Records {port, address, pid, process}; kind ``host.ports``."""
+        ...
+
+    async def log(self, query: HostQuery, window: Window) -> Evidence:
+        """The tail of the process's log that lies in the window, as ``Evidence.lines``; kind ``log.tail``."""
+        ...
+
+    async def exits(self, query: HostQuery, window: Window) -> Evidence:
+        """Records {name, pid, exit_code, signal, at} where a supervisor recorded them; kind ``host.exits``."""
+        ...
