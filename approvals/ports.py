@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
+from approvals.ledger import Checkpoint, Entry, Head
 from approvals.model import ApprovalRequest, Review
 from bot.domain.audit import AuditEvent
 from bot.domain.ids import ExecutionId, RequestId
@@ -30,7 +32,9 @@ class Inspector(Protocol):
         """Try the action without effect. A refusal is ``ok=False``; Unavailable when it cannot be tried."""
         ...
 
-    async def check(self, action: Action, before: Target, result: ExecutionResult) -> Sequence[VerificationCheck]:
+    async def check(
+        self, action: Action, before: Target, result: ExecutionResult
+    ) -> Sequence[VerificationCheck]:
         """Look whether the action took effect: identity, convergence, health. Never raises for a 'no'."""
         ...
 
@@ -99,7 +103,8 @@ class Switch:
 class GateCase:
     """Everything the gate judges, read in one snapshot straight from the rows.
 
-    ``canonical_bytes`` and ``envelope`` are the stored bytes, untouched.
+    ``canonical_bytes`` and ``envelope`` are the stored bytes, untouched. ``band`` is the latest diagnosis's,
+    ``evidence_taken_at`` when its newest evidence was taken.
     """
 
     incident: Incident
@@ -109,6 +114,8 @@ class GateCase:
     canonical_bytes: bytes
     envelope: bytes | None
     claimed: bool
+    band: str | None
+    evidence_taken_at: datetime | None
 
 
 class GateStore(Protocol):
@@ -118,6 +125,10 @@ class GateStore(Protocol):
 
     async def ledger_problem(self) -> str | None:
         """None while the ledger is intact, else what is wrong with it."""
+        ...
+
+    async def recent_executions(self, target: str, since: datetime) -> int:
+        """Executions claimed on this target name since then."""
         ...
 
     async def gate_case(self, request_id: RequestId) -> GateCase | None: ...
@@ -145,3 +156,16 @@ class GateStore(Protocol):
 
         False when the request has changed meanwhile: then only the events are written."""
         ...
+
+
+class LedgerRows(Protocol):
+    """The stored chain, for verification, export and checkpoints."""
+
+    async def head(self) -> Head: ...
+
+    def entries(self, after: int = 0) -> AsyncIterator[Sequence[Entry]]:
+        """Batches of stored entries with ``seq > after``, ordered by ``seq``, as they stand in the rows."""
+        ...
+
+    async def checkpoints(self) -> Sequence[Checkpoint]: ...
+    async def add_checkpoint(self, checkpoint: Checkpoint) -> None: ...
