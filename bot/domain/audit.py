@@ -57,12 +57,6 @@ class IncidentMoved(_Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IncidentAcknowledged(_Event):
-    TAG: ClassVar[str] = "incident:acknowledged"
-    actor: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class AlertsIgnored(_Event):
     """Alerts that made no incident: an ``ignore`` route, a heartbeat, a resolve nobody waited for."""
 
@@ -286,7 +280,6 @@ AuditEvent = (
     | IncidentOpened
     | AlertsJoined
     | IncidentMoved
-    | IncidentAcknowledged
     | AlertsIgnored
     | HeartbeatMissed
     | InvestigationStarted

@@ -43,7 +43,8 @@ class Delivery:
 
     ``slot`` names the message within the incident's thread that is created or edited (``root``,
     ``card:<request id>``; a reply's own key). ``room`` is the configured room name. ``person`` is the
-    platform user id for a private answer. Deliveries of one incident and room happen in order.
+    platform user id for a private answer, ``thread`` the message an answer outside any incident's thread
+    hangs on. Deliveries of one incident and room happen in order.
     """
 
     key: str
@@ -53,6 +54,7 @@ class Delivery:
     message: Message
     incident_id: IncidentId | None = None
     person: str | None = None
+    thread: MessageRef | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

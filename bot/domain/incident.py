@@ -110,7 +110,6 @@ class Incident:
     updated_at: datetime
     correlation: Mapping[str, str] = field(default_factory=dict)
     resolved_at: datetime | None = None
-    acknowledged_by: str | None = None
     version: int = 1
     run: int = 0
     firing: int = 0

@@ -147,3 +147,31 @@ class Proposal:
     def short_digest(self) -> str:
         """The first 8 hex digits, as the card shows them."""
         return self.digest[:8]
+
+
+class RemediationKind(StrEnum):
+    """What came of looking for a fix after one investigation."""
+
+    NONE = "none"
+    ADVISORY = "advisory"
+    UNAVAILABLE = "unavailable"
+    DENIED = "denied"
+    PROPOSED = "proposed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remediation:
+    """The end of the remediation step of one run, as people are told it.
+
+    ``command`` is what a person could run by hand. ``reasons`` explain a denial or why nothing could
+    be proposed; ``rules`` are the policy rules behind them.
+    """
+
+    incident_id: IncidentId
+    run: int
+    kind: RemediationKind
+    at: datetime
+    proposal_id: ProposalId | None = None
+    command: str | None = None
+    reasons: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
