@@ -21,7 +21,7 @@ from bot.domain.ids import AlertId, ExecutionId, IncidentId, PersonId, ProposalI
 from bot.domain.incident import Incident
 from bot.domain.message import Message
 from bot.domain.outcome import Execution, Outcome
-from bot.domain.proposal import Proposal
+from bot.domain.proposal import Proposal, Remediation
 
 __all__ = [
     "AlertSink",
@@ -105,6 +105,10 @@ class Reading(Protocol):
 
     async def evidence_of(self, incident_id: IncidentId, run: int) -> Sequence[Evidence]: ...
     async def latest_diagnosis(self, incident_id: IncidentId) -> Diagnosis | None: ...
+    async def remediation_of(self, incident_id: IncidentId) -> Remediation | None:
+        """What came of the newest remediation step."""
+        ...
+
     async def proposal(self, proposal_id: ProposalId) -> Proposal | None: ...
     async def request(self, request_id: RequestId) -> ApprovalRequest | None: ...
     async def requests_of(self, incident_id: IncidentId) -> Sequence[ApprovalRequest]:
@@ -158,7 +162,7 @@ class Transaction(Reading, Protocol):
     """One atomic change. Leaving the context commits; an exception or a cancellation rolls back."""
 
     async def add_incident(self, incident: Incident) -> Incident:
-        """Insert; a short id taken by a live incident is replaced by a longer one. Returns what was stored."""
+        """Insert; a short id that is taken is replaced by a longer one. Returns what was stored."""
         ...
 
     async def save_incident(self, incident: Incident) -> Incident:
@@ -175,6 +179,10 @@ class Transaction(Reading, Protocol):
 
     async def add_evidence(self, incident_id: IncidentId, run: int, evidence: Sequence[Evidence]) -> None: ...
     async def add_diagnosis(self, diagnosis: Diagnosis) -> None: ...
+    async def add_remediation(self, remediation: Remediation) -> None:
+        """Store how the remediation step of ``remediation.run`` ended; that run then needs no more work."""
+        ...
+
     async def add_proposal(self, proposal: Proposal) -> None: ...
     async def add_request(self, request: ApprovalRequest) -> None: ...
     async def save_request(self, request: ApprovalRequest) -> ApprovalRequest:
