@@ -80,6 +80,11 @@ class Reading(Protocol):
         """Newest first."""
         ...
 
+    async def stale_incidents(self, before: datetime, limit: int) -> Sequence[Incident]:
+        """Incidents last updated before then that may be closed: not closed yet, nothing of them under way
+        (not investigating, awaiting approval, executing or verifying)."""
+        ...
+
     async def joinable_incident(
         self, *, source: str, group_key: str, correlation: Mapping[str, str], resolved_after: datetime
     ) -> Incident | None:
@@ -89,6 +94,10 @@ class Reading(Protocol):
 
     async def incident_of_firing(self, source: str, fingerprint: str) -> Incident | None:
         """The live incident that holds an alert of this fingerprint whose last known state is firing."""
+        ...
+
+    async def incident_with_fingerprint(self, fingerprint: str) -> Incident | None:
+        """The newest incident that holds an alert with this fingerprint, from any source."""
         ...
 
     async def pending_alerts(self, limit: int) -> Sequence[StoredAlert]:

@@ -78,7 +78,7 @@ class Evidence:
     summary: str
     subject: str = ""
     excerpt: str = ""
-    content_digest: Digest = Digest("")
+    content_digest: Digest | None = None
     link: str | None = None
     reason: str | None = None
     manual: str | None = None

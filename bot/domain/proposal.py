@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from bot.domain.errors import InputError
-from bot.domain.ids import Digest, EvidenceId, IncidentId, ProposalId
+from bot.domain.ids import Digest, EvidenceId, IncidentId, PersonId, ProposalId
 
 ParamValue = str | int
 
@@ -141,7 +141,7 @@ class Proposal:
     max_age: timedelta
     canonical_bytes: bytes
     digest: Digest
-    requested_by: str | None = None
+    requested_by: PersonId | None = None
 
     @property
     def short_digest(self) -> str:

@@ -1,0 +1,231 @@
+"""What each command does, inside the transaction that also marks it handled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import assert_never
+
+from approvals.model import ApprovalRequest, Directory, Identity, Means, Person, RequestState, ReviewVerdict
+from approvals.ports import GateStore, Inspector, Switch
+from bot.commands.model import (
+    Approve,
+    Command,
+    Help,
+    Investigate,
+    Pause,
+    Reject,
+    Rerun,
+    Resume,
+    Show,
+    Status,
+    Whoami,
+    Why,
+)
+from bot.commands.parser import USAGE
+from bot.domain.audit import CommandRefused, SwitchTurned
+from bot.domain.chat import CommandReceived
+from bot.domain.clock import Clock
+from bot.domain.errors import InvalidTransition
+from bot.domain.ids import IncidentId
+from bot.domain.incident import Incident
+from bot.domain.message import Message
+from bot.messages import replies
+from bot.messages.incident import incident_details, why_reply
+from bot.ports import Transaction
+from bot.workflow.announcement import read_view
+from bot.workflow.investigation import begin_investigation
+from bot.workflow.reviewing import Gesture, Reviewing
+
+_LISTED = 20
+
+ROLE_NEEDED: Mapping[type[Command], frozenset[str]] = {
+    Help: frozenset(),
+    Whoami: frozenset(),
+    Status: frozenset({"viewer", "responder", "admin"}),
+    Show: frozenset({"viewer", "responder", "admin"}),
+    Why: frozenset({"viewer", "responder", "admin"}),
+    Investigate: frozenset({"responder", "admin"}),
+    Rerun: frozenset({"responder", "admin"}),
+    Pause: frozenset({"responder", "admin"}),
+    Resume: frozenset({"admin"}),
+    # Who may review is decided by the review rules, per request.
+    Approve: frozenset(),
+    Reject: frozenset(),
+}
+"""Any one of the roles is enough; approvers may also read."""
+
+_READING = (Status, Show, Why)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A command with everything known about where it came from."""
+
+    event: CommandReceived
+    command: Command
+    identity: Identity
+    person: Person | None
+    thread_incident: IncidentId | None
+
+
+def may(command: Command, person: Person | None) -> bool:
+    """Whether the person holds a role that may give this command. Everything is denied by default."""
+    needed = ROLE_NEEDED[type(command)]
+    if not needed:
+        return True
+    if person is None:
+        return False
+    if isinstance(command, _READING) and any(role.startswith("approver:") for role in person.roles):
+        return True
+    return bool(needed & person.roles)
+
+
+class Handlers:
+    """Answers commands. Returns the message to answer with."""
+
+    def __init__(
+        self,
+        reviewing: Reviewing,
+        gate_rows: GateStore,
+        inspectors: Mapping[str, Inspector],
+        directory: Directory,
+        clock: Clock,
+    ) -> None:
+        self._reviewing = reviewing
+        self._gate_rows = gate_rows
+        self._inspectors = inspectors
+        self._directory = directory
+        self._clock = clock
+
+    async def handle(self, tx: Transaction, asked: Asked) -> Message:
+        command = asked.command
+        if not may(command, asked.person):
+            return await self._refuse(tx, asked)
+        match command:
+            case Help():
+                return replies.help_reply(USAGE)
+            case Whoami():
+                return replies.whoami_reply(asked.identity, asked.person)
+            case Status():
+                incidents = await tx.incidents(live_only=True, limit=_LISTED)
+                return replies.status_reply(
+                    incidents, await tx.switch(), await self._gate_rows.ledger_problem()
+                )
+            case Show(incident=name) | Why(incident=name):
+                return await self._explain(tx, asked, name)
+            case Approve(incident=name, digest=digest):
+                return await self._review(tx, asked, name, ReviewVerdict.APPROVE, digest=digest)
+            case Reject(incident=name, reason=reason):
+                return await self._review(tx, asked, name, ReviewVerdict.REJECT, reason=reason)
+            case Investigate(text=text):
+                return await self._investigate(tx, asked, text)
+            case Rerun(incident=name):
+                return await self._rerun(tx, asked, name)
+            case Pause(reason=reason):
+                return await self._switch(tx, asked, paused=True, reason=reason)
+            case Resume():
+                return await self._switch(tx, asked, paused=False, reason=None)
+            case _:
+                assert_never(command)
+
+    async def _refuse(self, tx: Transaction, asked: Asked) -> Message:
+        needed = ROLE_NEEDED[type(asked.command)]
+        word = type(asked.command).__name__.lower()
+        await tx.record(
+            CommandRefused(
+                platform=asked.identity.platform,
+                user_id=asked.identity.user_id,
+                command=word,
+                reason="unknown_person" if asked.person is None else "role",
+                causation_id=asked.event.event_id,
+            )
+        )
+        return replies.refused(word, f"it needs one of the roles {', '.join(sorted(needed))}.")
+
+    async def _incident(self, tx: Transaction, asked: Asked, name: str | None) -> Incident | None:
+        if name is not None:
+            return await tx.incident_by_short_id(name)
+        if asked.thread_incident is not None:
+            return await tx.incident(asked.thread_incident)
+        return None
+
+    async def _explain(self, tx: Transaction, asked: Asked, name: str | None) -> Message:
+        incident = await self._incident(tx, asked, name)
+        if incident is None:
+            return replies.no_such_incident(name)
+        view = await read_view(tx, incident.id, self._inspectors)
+        if view is None:
+            return replies.no_such_incident(name)
+        return why_reply(view) if isinstance(asked.command, Why) else incident_details(view)
+
+    async def _review(
+        self,
+        tx: Transaction,
+        asked: Asked,
+        name: str | None,
+        verdict: ReviewVerdict,
+        *,
+        digest: str | None = None,
+        reason: str | None = None,
+    ) -> Message:
+        incident = await self._incident(tx, asked, name)
+        if incident is None and name is None and verdict is ReviewVerdict.APPROVE:
+            return replies.no_such_incident(None)
+        if incident is None:
+            return replies.no_such_incident(name)
+        request = await self._open_request(tx, incident)
+        if request is None:
+            return replies.nothing_waits(incident.short_id)
+        if digest is not None and not request.proposal_digest.startswith(digest):
+            return replies.refused("approve", f"the card's digest is {request.proposal_digest[:8]}, not that")
+        proven = asked.event.device_verified and digest is not None
+        effect = await self._reviewing.review(
+            tx,
+            request,
+            Gesture(
+                identity=asked.identity,
+                verdict=verdict,
+                means=Means.DEVICE_VERIFIED_COMMAND if proven else Means.COMMAND,
+                platform_event_id=asked.event.event_id,
+                at=asked.event.at,
+                reason=reason,
+            ),
+        )
+        return replies.review_answer(incident.short_id, effect, request.requirement.count)
+
+    async def _open_request(self, tx: Transaction, incident: Incident) -> ApprovalRequest | None:
+        requests = await tx.requests_of(incident.id)
+        if not requests or requests[-1].state not in (RequestState.PENDING, RequestState.APPROVED):
+            return None
+        return requests[-1]
+
+    async def _investigate(self, tx: Transaction, asked: Asked, text: str) -> Message:
+        known = await tx.incident_with_fingerprint(text)
+        if known is None:
+            return replies.investigation_begun(text)
+        return await self._begin_again(tx, asked, known)
+
+    async def _rerun(self, tx: Transaction, asked: Asked, name: str | None) -> Message:
+        incident = await self._incident(tx, asked, name)
+        if incident is None:
+            return replies.no_such_incident(name)
+        return await self._begin_again(tx, asked, incident)
+
+    async def _begin_again(self, tx: Transaction, asked: Asked, incident: Incident) -> Message:
+        who = asked.person.id if asked.person is not None else asked.identity.user_id
+        try:
+            moved = await begin_investigation(tx, incident, self._clock.now(), f"asked by {who}")
+        except InvalidTransition:
+            return replies.refused("rerun", f"{incident.short_id} is {incident.state.value} now")
+        await tx.save_incident(moved)
+        return replies.investigation_begun(f"{incident.short_id}, run {moved.run}")
+
+    async def _switch(self, tx: Transaction, asked: Asked, *, paused: bool, reason: str | None) -> Message:
+        actor = asked.person.id if asked.person is not None else asked.identity.user_id
+        switch = Switch(paused=paused, actor=actor, reason=reason)
+        await tx.set_switch(switch, self._clock.now())
+        await tx.record(
+            SwitchTurned(paused=paused, actor=actor, reason=reason or "", causation_id=asked.event.event_id)
+        )
+        return replies.switched(switch)

@@ -1,0 +1,69 @@
+"""The closed union of commands. ``incident`` is a short id, or None where the thread implies it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Help:
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Show:
+    incident: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Why:
+    incident: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approve:
+    """``digest`` is the 8 hex digits from the card; naming them makes the approval unmistakable."""
+
+    incident: str | None = None
+    digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reject:
+    incident: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Investigate:
+    """``text`` is a fingerprint the bot knows, or free words that become a hand-made alert."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rerun:
+    incident: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resume:
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whoami:
+    pass
+
+
+Command = Help | Status | Show | Why | Approve | Reject | Investigate | Rerun | Pause | Resume | Whoami

@@ -1,0 +1,134 @@
+"""Chat text → command. Pure: no state, no authority, no I/O.
+
+Quoted lines (``> …``) and code blocks are not commands: people quote each other and the bot.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bot.commands.model import (
+    Approve,
+    Command,
+    Help,
+    Investigate,
+    Pause,
+    Reject,
+    Rerun,
+    Resume,
+    Show,
+    Status,
+    Whoami,
+    Why,
+)
+from bot.domain.ids import SHORT_ID_ALPHABET, SHORT_ID_LENGTH
+
+USAGE: tuple[tuple[str, str], ...] = (
+    ("help", "this list"),
+    ("status", "what is going on: live incidents, the kill switch, the ledger"),
+    ("show [ID]", "one incident with its diagnosis"),
+    ("why [ID]", "the evidence and the rules behind the diagnosis and the policy's decision"),
+    ("approve [ID] [DIGEST]", "approve the action on the card; stronger than a reaction"),
+    ("reject [ID] [REASON]", "reject it"),
+    ("investigate TEXT|FINGERPRINT", "start an investigation by hand"),
+    ("rerun [ID]", "investigate again; replaces an open approval request"),
+    ("pause [REASON]", "kill switch: nothing is executed until resume"),
+    ("resume", "turn the kill switch off"),
+    ("whoami", "who you are to me and what you may do"),
+)
+"""Syntax and meaning of each command, in the order help shows them."""
+
+WORDS = tuple(syntax.split()[0] for syntax, _ in USAGE)
+MAX_LENGTH = 2000
+
+_CODE_BLOCK = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
+_SHORT_ID = re.compile(rf"#?([{SHORT_ID_ALPHABET}]{{{SHORT_ID_LENGTH},8}})", re.IGNORECASE)
+_DIGEST = re.compile(r"[0-9a-f]{8,64}", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParseError:
+    """Why the text is no command, and the nearest one if there is one."""
+
+    reason: str
+    nearest: str | None = None
+
+
+def parse(text: str) -> Command | ParseError:
+    """Return the command in ``text`` (prefix and mention already removed), or why there is none."""
+    if len(text) > MAX_LENGTH:
+        return ParseError(reason=f"that is longer than {MAX_LENGTH} characters")
+    lines = _CODE_BLOCK.sub("", text).splitlines()
+    body = " ".join(line.strip() for line in lines if not line.lstrip().startswith(">")).strip()
+    if not body:
+        return Help()
+    word, _, rest = body.partition(" ")
+    return _build(word.lower().lstrip("/!"), rest.strip())
+
+
+def _build(word: str, rest: str) -> Command | ParseError:
+    match word:
+        case "help" | "?":
+            return Help()
+        case "status" | "incidents":
+            return Status()
+        case "show":
+            return _with_incident(word, rest, lambda incident: Show(incident=incident))
+        case "why":
+            return _with_incident(word, rest, lambda incident: Why(incident=incident))
+        case "rerun":
+            return _with_incident(word, rest, lambda incident: Rerun(incident=incident))
+        case "approve":
+            return _approve(rest)
+        case "reject":
+            incident, reason = _leading_incident(rest)
+            return Reject(incident=incident, reason=reason or None)
+        case "investigate":
+            if not rest:
+                return ParseError(reason="investigate needs a text or a fingerprint")
+            return Investigate(text=rest)
+        case "pause":
+            return Pause(reason=rest or None)
+        case "resume":
+            return Resume() if not rest else ParseError(reason="resume takes nothing after it")
+        case "whoami":
+            return Whoami()
+        case _:
+            nearest = difflib.get_close_matches(word, WORDS, n=1, cutoff=0.5)
+            return ParseError(
+                reason=f"I do not know the command “{word[:40]}”", nearest=nearest[0] if nearest else None
+            )
+
+
+def _leading_incident(rest: str) -> tuple[str | None, str]:
+    first, _, remainder = rest.partition(" ")
+    # A reason may begin with any word: only something with a digit or in capitals is taken for an id.
+    match = _SHORT_ID.fullmatch(first)
+    if match and (first.startswith("#") or first.isupper() or any(char.isdigit() for char in first)):
+        return match.group(1).upper(), remainder.strip()
+    return None, rest
+
+
+def _with_incident(word: str, rest: str, make: Callable[[str | None], Command]) -> Command | ParseError:
+    if not rest:
+        return make(None)
+    match = _SHORT_ID.fullmatch(rest)
+    if match is None:
+        return ParseError(reason=f"{word} takes an incident id like K7QX, not “{rest[:40]}”")
+    return make(match.group(1).upper())
+
+
+def _approve(rest: str) -> Command | ParseError:
+    incident: str | None = None
+    digest: str | None = None
+    for word in rest.split():
+        if digest is None and _DIGEST.fullmatch(word):
+            digest = word.lower()
+        elif incident is None and (match := _SHORT_ID.fullmatch(word)):
+            incident = match.group(1).upper()
+        else:
+            return ParseError(reason=f"approve takes an incident id and a digest, not “{word[:40]}”")
+    return Approve(incident=incident, digest=digest)

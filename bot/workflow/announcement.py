@@ -1,0 +1,199 @@
+"""Rows → what chat should show. Chat is a projection: nothing is said that the rows do not say.
+
+Editable slots (the root card, approval cards) are brought to the wanted content; replies have keys
+made from what they tell, so telling the same thing twice is impossible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from approvals.model import RequestState
+from approvals.ports import Inspector
+from bot.domain.alert import Severity
+from bot.domain.chat import ROOT_SLOT, Delivery, DeliveryOp
+from bot.domain.clock import Clock
+from bot.domain.evidence import Evidence
+from bot.domain.ids import IncidentId
+from bot.domain.incident import IncidentState
+from bot.domain.message import Message
+from bot.domain.outcome import ExecutionState
+from bot.messages.approval import (
+    approval_card,
+    ended_reply,
+    execution_reply,
+    outcome_reply,
+    reminder_reply,
+)
+from bot.messages.incident import (
+    diagnosis_reply,
+    remediation_reply,
+    reopened_reply,
+    resolved_reply,
+    root_card,
+)
+from bot.messages.view import IncidentView, RequestView
+from bot.ports import IncidentStore, Reading
+
+_MEMBERS = 20
+
+_Evidence = tuple[Evidence, ...]
+
+
+async def read_view(
+    rows: Reading, incident_id: IncidentId, inspectors: Mapping[str, Inspector]
+) -> IncidentView | None:
+    """Everything stored about one incident, in one snapshot."""
+    incident = await rows.incident(incident_id)
+    if incident is None:
+        return None
+    executions = {execution.request_id: execution for execution in await rows.executions_of(incident_id)}
+    requests = []
+    for request in await rows.requests_of(incident_id):
+        proposal = await rows.proposal(request.proposal_id)
+        if proposal is None:
+            continue
+        execution = executions.get(request.id)
+        inspector = inspectors.get(proposal.action.executor)
+        requests.append(
+            RequestView(
+                request=request,
+                proposal=proposal,
+                reviews=tuple(await rows.reviews_of(request.id)),
+                execution=execution,
+                outcomes=tuple(await rows.outcomes_of(execution.id)) if execution is not None else (),
+                human_command=inspector.human_command(proposal.action) if inspector else None,
+            )
+        )
+    return IncidentView(
+        incident=incident,
+        change=await rows.change_of(incident_id),
+        alerts=tuple(await rows.current_alerts(incident_id, _MEMBERS)),
+        diagnosis=await rows.latest_diagnosis(incident_id),
+        remediation=await rows.remediation_of(incident_id),
+        requests=tuple(requests),
+    )
+
+
+class Announcing:
+    """Brings an incident's threads up to date with its rows."""
+
+    def __init__(self, store: IncidentStore, inspectors: Mapping[str, Inspector], clock: Clock) -> None:
+        self._store = store
+        self._inspectors = inspectors
+        self._clock = clock
+
+    async def run(self, subject: str) -> None:
+        incident_id = IncidentId(subject)
+        async with self._store.reading() as rows:
+            view = await read_view(rows, incident_id, self._inspectors)
+            if view is None:
+                return
+            evidence = tuple(await rows.evidence_of(incident_id, view.incident.run))
+        async with self._store.transaction() as tx:
+            for room in view.incident.route.rooms:
+                opening = self._opening(view, room)
+                await tx.put(opening)
+                for delivery in self._replies(view, room, evidence):
+                    await tx.put(delivery)
+                await tx.project([self._root_update(view, room), *self._cards(view, room, evidence)])
+            await tx.mark_announced(incident_id, view.change)
+
+    def _opening(self, view: IncidentView, room: str) -> Delivery:
+        return Delivery(
+            key=f"{view.incident.id}:{room}:root",
+            op=DeliveryOp.OPEN_THREAD,
+            room=room,
+            slot=ROOT_SLOT,
+            message=root_card(view),
+            incident_id=view.incident.id,
+        )
+
+    def _root_update(self, view: IncidentView, room: str) -> Delivery:
+        return Delivery(
+            key=f"{view.incident.id}:{room}:root:{view.change}",
+            op=DeliveryOp.UPDATE_ROOT,
+            room=room,
+            slot=ROOT_SLOT,
+            message=root_card(view),
+            incident_id=view.incident.id,
+        )
+
+    def _cards(self, view: IncidentView, room: str, evidence: _Evidence) -> Iterator[Delivery]:
+        for item in view.requests:
+            yield self._card(view, room, item, evidence, posting=False)
+
+    def _card(
+        self, view: IncidentView, room: str, item: RequestView, evidence: _Evidence, *, posting: bool
+    ) -> Delivery:
+        cited = set(item.proposal.rationale_evidence_ids)
+        outsider = tuple(e for e in evidence if e.outsider_writable and e.id in cited)
+        request = item.request
+        edit = DeliveryOp.SETTLE_CARD if _settled(item) else DeliveryOp.UPDATE_CARD
+        return Delivery(
+            key=f"{request.id}:{room}:card" + ("" if posting else f":{view.change}"),
+            op=DeliveryOp.POST_CARD if posting else edit,
+            room=room,
+            slot=f"card:{request.id}",
+            message=approval_card(view.incident, item, outsider),
+            incident_id=view.incident.id,
+        )
+
+    def _replies(self, view: IncidentView, room: str, evidence: _Evidence) -> Iterator[Delivery]:
+        incident = view.incident
+        if view.diagnosis is not None:
+            run = view.diagnosis.run
+            yield self._reply(view, room, f"diagnosis:{run}", diagnosis_reply(view.diagnosis, incident))
+        if view.remediation is not None:
+            message = remediation_reply(view.remediation, incident)
+            if message is not None:
+                yield self._reply(view, room, f"remediation:{view.remediation.run}", message)
+        for item in view.requests:
+            yield from self._request_replies(view, room, item, evidence)
+        if incident.reopened and incident.state is not IncidentState.RESOLVED:
+            yield self._reply(view, room, f"reopened:{incident.reopened}", reopened_reply(incident))
+        if incident.state is IncidentState.RESOLVED and (
+            incident.severity is Severity.CRITICAL or view.requests
+        ):
+            yield self._reply(view, room, f"resolved:{incident.reopened}", resolved_reply(incident))
+
+    def _request_replies(
+        self, view: IncidentView, room: str, item: RequestView, evidence: _Evidence
+    ) -> Iterator[Delivery]:
+        incident, request = view.incident, item.request
+        yield self._card(view, room, item, evidence, posting=True)
+        if request.state is RequestState.PENDING and request.reminded:
+            message = reminder_reply(incident, request, self._clock.now())
+            yield self._reply(view, room, f"{request.id}:reminder:{request.reminded}", message)
+        ended = ended_reply(incident, item)
+        if ended is not None:
+            yield self._reply(view, room, f"{request.id}:ended", ended)
+        ran = execution_reply(incident, item)
+        if ran is not None and item.execution is not None:
+            yield self._reply(view, room, f"{item.execution.id}:{item.execution.state.value}", ran)
+        if item.execution is not None:
+            for outcome in item.outcomes:
+                yield self._reply(
+                    view,
+                    room,
+                    f"{item.execution.id}:outcome:{outcome.attempt}",
+                    outcome_reply(incident, item.execution, outcome),
+                )
+
+    def _reply(self, view: IncidentView, room: str, what: str, message: Message) -> Delivery:
+        key = f"{view.incident.id}:{room}:{what}"
+        return Delivery(
+            key=key,
+            op=DeliveryOp.REPLY,
+            room=room,
+            slot=key,
+            message=message,
+            incident_id=view.incident.id,
+        )
+
+
+def _settled(item: RequestView) -> bool:
+    """No gesture can change anything any more: the bot takes its seeds away."""
+    if item.execution is not None:
+        return item.execution.state is not ExecutionState.CLAIMED
+    return item.request.state not in (RequestState.PENDING, RequestState.APPROVED)

@@ -1,0 +1,290 @@
+"""Stored alerts → incidents: heartbeats, routing, grouping, flapping, resolving, reopening."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from approvals.model import RequestState
+from bot.domain.alert import Alert, AlertStatus, Severity, StoredAlert
+from bot.domain.audit import AlertsIgnored, AlertsJoined, IncidentMoved, IncidentOpened
+from bot.domain.clock import Clock
+from bot.domain.ids import AlertId, IncidentId, RandomToken, new_id, new_short_id
+from bot.domain.incident import IN_FLIGHT, LIVE, Incident, IncidentState, Mode
+from bot.ports import IncidentStore, Job, JobKind, Transaction
+from bot.workflow.investigation import begin_investigation
+from bot.workflow.requests import end_open_requests
+from bot.workflow.routing import Router, environment_of, service_of
+
+BATCH = 500
+_IDS_RECORDED = 50
+MANUAL_SOURCE = "manual"
+REQUESTED_BY = "requested_by"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupingRules:
+    """``correlation_labels`` go from general to specific; alerts correlate only when they carry the most
+    specific one, so that a shared cluster alone never makes two alerts one incident.
+
+    ``heartbeats`` maps the alert names that are signs of life to the time after which their absence is
+    an incident of its own (None: never).
+    """
+
+    correlation_labels: tuple[str, ...]
+    reopen_within: timedelta
+    heartbeats: Mapping[str, timedelta | None]
+
+
+@dataclass(slots=True)
+class _Draft:
+    """One incident while a batch is being placed into it."""
+
+    incident: Incident
+    is_new: bool
+    alert_ids: list[AlertId] = field(default_factory=list)
+    firing: int = 0
+    resolved: int = 0
+
+
+@dataclass(slots=True)
+class _Ignored:
+    ids: dict[str, list[AlertId]] = field(default_factory=dict)
+
+    def add(self, reason: str, alert_id: AlertId) -> None:
+        self.ids.setdefault(reason, []).append(alert_id)
+
+
+class Intake:
+    """Places pending alerts, a batch per transaction, until none is left."""
+
+    def __init__(
+        self,
+        store: IncidentStore,
+        router: Router,
+        rules: GroupingRules,
+        clock: Clock,
+        token: RandomToken,
+    ) -> None:
+        self._store = store
+        self._router = router
+        self._rules = rules
+        self._clock = clock
+        self._token = token
+
+    async def run(self, subject: str = "") -> None:
+        """Place everything that is pending now."""
+        while await self._place_batch():
+            pass
+
+    async def _place_batch(self) -> bool:
+        async with self._store.transaction() as tx:
+            pending = await tx.pending_alerts(BATCH)
+            if not pending:
+                return False
+            now = self._clock.now()
+            drafts: dict[IncidentId, _Draft] = {}
+            groups: dict[tuple[str, str], IncidentId] = {}
+            ignored = _Ignored()
+            for stored in pending:
+                await self._place(tx, stored, now, drafts, groups, ignored)
+            for draft in drafts.values():
+                await self._write(tx, draft, now)
+            for reason, ids in ignored.ids.items():
+                await tx.place_alerts(ids, None)
+                await tx.record(
+                    AlertsIgnored(count=len(ids), reason=reason, alert_ids=tuple(ids[:_IDS_RECORDED]))
+                )
+            return len(pending) == BATCH
+
+    async def _place(
+        self,
+        tx: Transaction,
+        stored: StoredAlert,
+        now: datetime,
+        drafts: dict[IncidentId, _Draft],
+        groups: dict[tuple[str, str], IncidentId],
+        ignored: _Ignored,
+    ) -> None:
+        alert = stored.alert
+        if alert.name in self._rules.heartbeats:
+            if alert.status is AlertStatus.FIRING:
+                await tx.beat(alert.name, alert.received_at)
+            ignored.add("heartbeat", stored.id)
+            return
+        group_key = self._group_key(alert)
+        known = groups.get((alert.source, group_key))
+        if alert.status is AlertStatus.RESOLVED:
+            draft = drafts[known] if known is not None else await self._draft_of_firing(tx, alert, drafts)
+            if draft is None:
+                ignored.add("nothing of this alert was firing", stored.id)
+                return
+            draft.alert_ids.append(stored.id)
+            draft.resolved += 1
+            return
+        route = self._router.route(alert)
+        if route.mode is Mode.IGNORE:
+            ignored.add(f"route {route.name} ignores it", stored.id)
+            return
+        draft = drafts[known] if known is not None else await self._draft_to_join(tx, alert, now, drafts)
+        if draft is None:
+            incident = self._open(alert, group_key, now)
+            draft = _Draft(incident=await tx.add_incident(incident), is_new=True)
+            drafts[draft.incident.id] = draft
+        groups[(alert.source, group_key)] = draft.incident.id
+        draft.alert_ids.append(stored.id)
+        draft.firing += 1
+        if alert.severity.rank > draft.incident.severity.rank:
+            draft.incident = replace(draft.incident, severity=alert.severity)
+
+    async def _draft_of_firing(
+        self, tx: Transaction, alert: Alert, drafts: dict[IncidentId, _Draft]
+    ) -> _Draft | None:
+        incident = await tx.incident_of_firing(alert.source, alert.fingerprint)
+        if incident is not None:
+            return drafts.setdefault(incident.id, _Draft(incident=incident, is_new=False))
+        # The firing half may be in this very batch, joined to a draft by correlation.
+        for draft in drafts.values():
+            if draft.firing and draft.incident.correlation == self._correlation(alert) != {}:
+                return draft
+        return None
+
+    async def _draft_to_join(
+        self, tx: Transaction, alert: Alert, now: datetime, drafts: dict[IncidentId, _Draft]
+    ) -> _Draft | None:
+        incident = await tx.joinable_incident(
+            source=alert.source,
+            group_key=self._group_key(alert),
+            correlation=self._correlation(alert),
+            resolved_after=now - self._rules.reopen_within,
+        )
+        if incident is None:
+            return None
+        return drafts.setdefault(incident.id, _Draft(incident=incident, is_new=False))
+
+    def _group_key(self, alert: Alert) -> str:
+        return alert.group_key or f"{alert.name}:{alert.fingerprint}"
+
+    def _correlation(self, alert: Alert) -> dict[str, str]:
+        labels = self._rules.correlation_labels
+        if not labels or labels[-1] not in alert.labels:
+            return {}
+        return {name: alert.labels[name] for name in labels if name in alert.labels}
+
+    def _open(self, alert: Alert, group_key: str, now: datetime) -> Incident:
+        route = self._router.route(alert)
+        runbook = route.runbook_url or alert.links.get("runbook")
+        return Incident(
+            id=IncidentId(new_id("inc", self._token)),
+            short_id=new_short_id(self._token),
+            state=IncidentState.OPEN,
+            severity=alert.severity,
+            title=f"{alert.name}: {alert.summary}" if alert.summary != alert.name else alert.name,
+            service=service_of(alert),
+            environment=environment_of(alert, route),
+            source=alert.source,
+            group_key=group_key,
+            route=replace(route, runbook_url=runbook),
+            correlation=self._correlation(alert),
+            opened_at=now,
+            updated_at=now,
+        )
+
+    async def _write(self, tx: Transaction, draft: _Draft, now: datetime) -> None:
+        before = draft.incident
+        await tx.place_alerts(draft.alert_ids, before.id)
+        firing = await tx.firing_members(before.id)
+        back_again = not draft.is_new and before.firing == 0 and firing > 0
+        incident = replace(
+            before,
+            firing=firing,
+            alerts_total=before.alerts_total + len(draft.alert_ids),
+            flaps=before.flaps + (1 if back_again else 0),
+            updated_at=now,
+        )
+        if draft.is_new:
+            await tx.record(_opened(incident))
+        await tx.record(
+            AlertsJoined(
+                incident_id=incident.id,
+                count=len(draft.alert_ids),
+                firing=draft.firing,
+                resolved=draft.resolved,
+                alert_ids=tuple(draft.alert_ids[:_IDS_RECORDED]),
+            )
+        )
+        incident = await self._move(tx, incident, back_again=back_again, now=now)
+        await tx.save_incident(incident)
+        wants_work = incident.route.mode is Mode.INVESTIGATE
+        if wants_work and incident.state is IncidentState.OPEN:
+            await tx.enqueue(Job(kind=JobKind.INVESTIGATE, subject=incident.id))
+
+    async def _move(
+        self, tx: Transaction, incident: Incident, *, back_again: bool, now: datetime
+    ) -> Incident:
+        before = incident.state
+        reason = ""
+        if incident.state is IncidentState.RESOLVED and incident.firing > 0:
+            incident = replace(incident.moved(IncidentState.OPEN, now), reopened=incident.reopened + 1)
+            reason = "firing again"
+        elif incident.state is IncidentState.FAILED and back_again:
+            return await begin_investigation(tx, incident, now, "firing again after a failed action")
+        if incident.firing == 0 and incident.state in LIVE - IN_FLIGHT:
+            await end_open_requests(
+                tx, incident, RequestState.CANCELLED, "every alert of the incident has resolved", now
+            )
+            incident = incident.moved(IncidentState.RESOLVED, now)
+            reason = "every alert has resolved"
+        if incident.state is not before:
+            await tx.record(
+                IncidentMoved(
+                    incident_id=incident.id, before=before.value, after=incident.state.value, reason=reason
+                )
+            )
+        return incident
+
+
+def _opened(incident: Incident) -> IncidentOpened:
+    return IncidentOpened(
+        incident_id=incident.id,
+        short_id=incident.short_id,
+        title=incident.title,
+        severity=incident.severity.value,
+        route=incident.route.name,
+        mode=incident.route.mode.value,
+    )
+
+
+def hand_made_alert(text: str, *, actor: str, event_id: str, at: datetime, now: datetime) -> Alert:
+    """An alert for an investigation that a person asked for in words; the same event makes the same alert."""
+    fingerprint = f"manual:{event_id}"
+    return Alert(
+        source=MANUAL_SOURCE,
+        fingerprint=fingerprint,
+        status=AlertStatus.FIRING,
+        name="ManualInvestigation",
+        severity=Severity.INFO,
+        labels={REQUESTED_BY: actor},
+        annotations={"summary": text},
+        starts_at=at,
+        received_at=now,
+        group_key=fingerprint,
+    )
+
+
+def synthetic_alert(name: str, *, firing: bool, summary: str, since: datetime, now: datetime) -> Alert:
+    """An alert the bot raises about itself or about silence where a heartbeat should be."""
+    return Alert(
+        source="assent",
+        fingerprint=f"assent:{name}",
+        status=AlertStatus.FIRING if firing else AlertStatus.RESOLVED,
+        name=name.split(":", 1)[0],
+        severity=Severity.CRITICAL,
+        labels={"alertname": name.split(":", 1)[0], "heartbeat": name.split(":", 1)[-1]},
+        annotations={"summary": summary},
+        starts_at=since,
+        received_at=now,
+        ends_at=None if firing else now,
+        group_key=f"assent:{name}",
+    )
