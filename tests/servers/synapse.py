@@ -191,12 +191,12 @@ class Synapse:
                 "rc_message": _UNLIMITED,
                 "rc_registration": _UNLIMITED,
                 "rc_registration_token_validity": _UNLIMITED,
-                "rc_login": {name: _UNLIMITED for name in ("address", "account", "failed_attempts")},
+                "rc_login": dict.fromkeys(("address", "account", "failed_attempts"), _UNLIMITED),
                 "rc_admin_redaction": _UNLIMITED,
-                "rc_joins": {name: _UNLIMITED for name in ("local", "remote")},
+                "rc_joins": dict.fromkeys(("local", "remote"), _UNLIMITED),
                 "rc_joins_per_room": _UNLIMITED,
                 "rc_3pid_validation": _UNLIMITED,
-                "rc_invites": {name: _UNLIMITED for name in ("per_room", "per_user", "per_issuer")},
+                "rc_invites": dict.fromkeys(("per_room", "per_user", "per_issuer"), _UNLIMITED),
                 "rc_room_creation": _UNLIMITED,
             }
         return config

@@ -1,0 +1,1 @@
+"""Chat platforms: each subpackage implements ``bot.ports.Chat`` for one of them."""
