@@ -1,0 +1,1 @@
+"""Work queues: what wakes the steps of the workflow."""
