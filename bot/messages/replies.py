@@ -12,15 +12,11 @@ from bot.domain.message import Block, Bullets, Message, Paragraph, Tone, paragra
 from bot.messages.incident import incident_line
 from bot.messages.words import code, outside, span, strong
 
-_REFUSALS = {
-    "unknown_person": "I do not know you: an administrator has to map your account to a person.",
-    "bot": "bots cannot review.",
-    "requester": "you asked for this action, so somebody else has to decide.",
-    "role": "you do not hold a role that may decide this.",
-    "strength": "a reaction is not enough for this action.",
-    "rate_limited": "you have approved as often as one person may in an hour.",
-    "late": "the request is already decided.",
-    "already_reviewed": "you have already decided; the first word stands.",
+_REASONS = {
+    "same_event": "I have seen that gesture already.",
+    "decided_already": "you have already decided; your first word stands.",
+    "opened": "the gate has opened already.",
+    "expired": "the time to decide is over.",
 }
 
 
@@ -98,11 +94,10 @@ def refused(what: str, reason: str) -> Message:
 
 def review_refused(short_id: str, effect: Effect) -> Message:
     """Told only to the person whose gesture did not count."""
-    reason = _REFUSALS.get(effect.reason or "", effect.reason or effect.kind.value)
-    blocks: list[Block] = [paragraph(reason)]
-    if effect.hint:
-        blocks.append(paragraph(effect.hint))
-    return Message(title=f"Your review of {short_id} did not count", blocks=tuple(blocks), tone=Tone.MUTED)
+    reason = effect.reason or effect.kind.value
+    text = effect.hint or _REASONS.get(reason, f"the request is {reason.replace('_', ' ')}.")
+    blocks = (paragraph(text),)
+    return Message(title=f"Your review of {short_id} did not count", blocks=blocks, tone=Tone.MUTED)
 
 
 def review_answer(short_id: str, effect: Effect, needed: int) -> Message:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from approvals.canonical import digest
+from approvals.catalogue import action_class
 from approvals.model import (
     ApprovalRequest,
     Directory,
@@ -51,11 +52,6 @@ class Gesture:
     reason: str | None = None
 
 
-def action_class(proposal: Proposal) -> str:
-    """The part of an action's name that approver roles speak of: ``process`` in ``process.restart``."""
-    return proposal.action.name.split(".", 1)[0]
-
-
 class Reviewing:
     """Applies gestures to requests inside the caller's transaction."""
 
@@ -93,7 +89,9 @@ class Reviewing:
             at=now,
             reason=gesture.reason,
         )
-        earlier = [r for r in await tx.reviews_of(request.id) if r.withdrawn_at is None]
+        earlier = await tx.reviews_of(request.id)
+        incident = await tx.incident(request.incident_id)
+        opened = any(e.request_id == request.id for e in await tx.executions_of(request.incident_id))
         recent = await tx.approvals_by(person.id, now - _HOUR) if person is not None else 0
         changed, effect = apply_review(
             request,
@@ -103,8 +101,10 @@ class Reviewing:
             is_bot=self._directory.is_bot(gesture.identity),
             recent_approvals=recent,
             hourly_limit=self._settings.per_person_per_hour,
-            action_class=action_class(proposal),
+            action_class=action_class(proposal.action.name),
+            opened=opened,
             now=now,
+            short_id=incident.short_id if incident is not None else "",
         )
         if effect.kind in (EffectKind.REFUSED, EffectKind.DUPLICATE):
             await tx.record(self._refused(request, gesture, effect))
@@ -117,10 +117,13 @@ class Reviewing:
         await tx.record(self._recorded(request, signed, effect))
         if changed != request:
             await tx.save_request(changed)
+            if request.state is RequestState.APPROVED:
+                await tx.remove_approval(request.id)
         self._metrics.approvals.labels(decision=gesture.verdict.value, means=gesture.means.value).inc()
         match effect.kind:
             case EffectKind.APPROVED:
-                await self._approved(tx, changed, proposal, [*earlier, signed], now)
+                standing = [review for review in earlier if review.withdrawn_at is None]
+                await self._approved(tx, changed, proposal, [*standing, signed], now)
             case EffectKind.REJECTED:
                 await self._rejected(tx, changed, now)
             case _:
@@ -134,9 +137,7 @@ class Reviewing:
         if request is None or review.withdrawn_at is not None:
             return None
         opened = any(e.request_id == request.id for e in await tx.executions_of(request.incident_id))
-        remaining = [
-            r for r in await tx.reviews_of(request.id) if r.withdrawn_at is None and r.id != review.id
-        ]
+        remaining = [r for r in await tx.reviews_of(request.id) if r.id != review.id]
         changed, effect = withdraw_review(request, review, remaining=remaining, opened=opened, now=now)
         await tx.record(
             ReviewWithdrawn(
