@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from urllib.parse import urlsplit
 
 from bot.domain.message import Block, Bullets, Code, Fields, Message, Paragraph, Span, paragraph
@@ -24,9 +25,14 @@ _HOST = re.compile(r"(?i)\b(?:[a-z0-9_-]+\.)+[a-z][a-z0-9-]{1,23}\b")
 _SHORT_TITLE = 120
 
 _NOT_A_DOMAIN = frozenset(
-    "bak cfg cluster cnf conf cpp csv db default dll err exe gz hpp html ini internal js json jsonl"
-    " jsx lan local localdomain localhost lock lock log mount out path pem pid proto rb scope service slice"
-    " sock socket sql sqlite svc svg tar timer tmp toml ts tsx txt xml yaml yml test invalid example".split()
+    re.findall(
+        r"\w+",
+        """
+        bak cfg cluster cnf conf cpp csv db default dll err example exe gz hpp html ini internal invalid js json
+        jsonl jsx lan local localdomain localhost lock log mount out path pem pid proto rb scope service slice
+        sock socket sql sqlite svc svg tar test timer tmp toml ts tsx txt xml yaml yml
+        """,
+    )
 )
 """Last labels of dotted words that are no top-level domain, so that no client makes a link of them."""
 
@@ -94,7 +100,7 @@ def split(message: Message, fits: Fits) -> tuple[Message, ...]:
             waiting.pop(0)
             continue
         if not current.blocks or not fits(replace(_next(message), blocks=(waiting[0],))):
-            head, tail = _cut(waiting[0], lambda block: fits(_with(current, block)))
+            head, tail = _cut(waiting[0], partial(_fits_into, current, fits))
             if head is not None:
                 current = _with(current, head)
                 waiting[0] = tail
@@ -128,6 +134,10 @@ def _with_short_title(message: Message) -> Message:
 
 def _with(message: Message, block: Block) -> Message:
     return replace(message, blocks=(*message.blocks, block))
+
+
+def _fits_into(message: Message, fits: Fits, block: Block) -> bool:
+    return fits(_with(message, block))
 
 
 def _next(message: Message) -> Message:
