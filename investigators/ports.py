@@ -80,6 +80,10 @@ class MetricSource(Protocol):
 
     name: str
 
+    def command(self, query: MetricQuery | str, window: Window) -> str:
+        """The command with which a person asks the same; holds no credential."""
+        ...
+
     async def range(self, query: MetricQuery, window: Window, step: timedelta, subject: str) -> Evidence:
         """Series over a window, as ``Evidence.series``; kind ``metric.range``."""
         ...
@@ -98,7 +102,8 @@ class MetricSource(Protocol):
         ...
 
     async def rules(self, name: str, at: datetime) -> Evidence:
-        """Alerting rules of this name as records {name, query, duration_s, state, health, last_error}; kind ``metric.rules``."""
+        """Alerting rules of this name as records {name, query, duration_s, state, health, last_error};
+        kind ``metric.rules``."""
         ...
 
 
@@ -112,7 +117,11 @@ class HostQuery:
 
 
 class HostSource(Protocol):
-    """One machine seen from inside: psutil, ``/proc`` and log files."""
+    """One machine seen from inside: psutil, ``/proc`` and log files.
+
+    An answer that is usable but incomplete (cut at a cap, partly unreadable) carries a ``reason``;
+    rules never conclude ``absent`` from it. The same holds for metric sources.
+    """
 
     name: str
 
@@ -120,12 +129,23 @@ class HostSource(Protocol):
         """The query for an alert with these labels; None when the alert is about another machine."""
         ...
 
+    def command(self, part: str, query: HostQuery) -> str:
+        """The command with which a person on that machine sees the same; ``part`` is a method's name."""
+        ...
+
     async def processes(self, query: HostQuery, window: Window) -> Evidence:
-        """Records {name, pid, started_at, rss_bytes, cpu_percent, threads, open_files, status}; kind ``host.process``."""
+        """Records {name, pid, started_at, rss_bytes, cpu_percent, threads, open_files, status}; kind
+        ``host.process``.
+
+        ``started_at`` is epoch seconds, ``cpu_percent`` 100 per core over a fraction of a second, ``status``
+        the state of the process or ``not_running`` (then ``pid`` is the one it had). For a declared process
+        ``series`` holds its ``process_resident_memory_bytes`` over the second or so of looking."""
         ...
 
     async def resources(self, query: HostQuery, window: Window) -> Evidence:
-        """One record of CPU, load, memory, swap and pressure; kind ``host.resources``."""
+        """One record {cpu_percent, cpu_count, load1, load5, load15, memory_total_bytes,
+        memory_available_bytes, swap_used_percent, boot_at, and <cpu|memory|io>_pressure_avg10 where the
+        kernel has it}; kind ``host.resources``."""
         ...
 
     async def disks(self, query: HostQuery, window: Window) -> Evidence:
@@ -141,5 +161,6 @@ class HostSource(Protocol):
         ...
 
     async def exits(self, query: HostQuery, window: Window) -> Evidence:
-        """Records {name, pid, exit_code, signal, at} where a supervisor recorded them; kind ``host.exits``."""
+        """Records {name, pid, exit_code, signal, at} where a supervisor recorded them, ``at`` in epoch
+        seconds, ``signal`` a number or None; kind ``host.exits``."""
         ...

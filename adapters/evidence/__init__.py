@@ -1,0 +1,1 @@
+"""Read-only sources of evidence, one package per kind of outside system."""
