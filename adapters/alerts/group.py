@@ -61,14 +61,9 @@ class GroupParser(ABC, Generic[EnvelopeT, ItemT]):
         self._normaliser = normaliser
         self._envelope = envelope
         self._item = item
-        self._whole: type[Any] = create_model(
-            "Body",
-            __base__=envelope,
-            alerts=(
-                GenericAlias(list, (item,)),
-                Field(..., max_length=normaliser.limits.alerts, fail_fast=True),
-            ),
-        )
+        listed: Any = GenericAlias(list, (item,))
+        limited = Field(..., max_length=normaliser.limits.alerts, fail_fast=True)
+        self._whole: type[Any] = create_model("Body", __base__=envelope, alerts=(listed, limited))
 
     def __call__(self, body: bytes, *, source: str, received_at: datetime) -> ParsedBatch:
         body = without_bom(body)

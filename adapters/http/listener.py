@@ -1,0 +1,160 @@
+"""Binds the port and routes requests: webhooks, health, readiness, metrics and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+
+from adapters.http.auth import refuse_unsafe
+from adapters.http.webhook import SourceWebhook, error, json_answer, unavailable
+from bot.domain.batch import ParseAlerts
+from bot.domain.clock import Clock
+from bot.domain.errors import ConfigError, Unavailable
+from bot.domain.redaction import redact
+from bot.ports import AlertSink
+from bot.telemetry import Metrics
+from config.schema import Limits, Listen, Source
+
+Readiness = Callable[[], Awaitable[Mapping[str, str | None]]]
+"""Names what must work (``store``, ``chat:matrix``) with None, or with one sentence why it does not."""
+
+_READINESS_SECONDS = 2.0
+_HEADER_SECONDS = 75.0
+"""An idle connection, or one whose request headers are not complete, is closed after this."""
+_LINGER_SECONDS = 2.0
+_DRAIN_SECONDS = 10.0
+
+
+class BoundListener:
+    """A listener that has its port. Stop it in two stages: no new connections, then let requests finish."""
+
+    def __init__(self, port: int, site: web.TCPSite, routes: _Routes) -> None:
+        self.port = port
+        self._site = site
+        self._routes = routes
+
+    async def stop_accepting(self) -> None:
+        """Close the listening socket. Webhooks on connections that are still open get 503 and come again."""
+        self._routes.stopping = True
+        await self._site.stop()
+
+
+@asynccontextmanager
+async def open_listener(
+    listen: Listen,
+    *,
+    sources: Sequence[Source],
+    limits: Limits,
+    parsers: Mapping[str, ParseAlerts],
+    sink: AlertSink,
+    metrics: Metrics,
+    readiness: Readiness,
+    clock: Clock,
+    read_seconds: float = 15.0,
+    store_seconds: float = 10.0,
+    drain_seconds: float = _DRAIN_SECONDS,
+) -> AsyncIterator[BoundListener]:
+    """Listen until the context ends; then requests in flight have ``drain_seconds`` to finish.
+
+    ``parsers`` by source kind. A body must be complete within ``read_seconds`` and stored within
+    ``store_seconds``. Raises ConfigError for an open source on a reachable address or a kind without a
+    parser, and Unavailable when the port cannot be bound.
+    """
+    by_name = {source.name: source for source in sources}
+    refuse_unsafe(listen.host, by_name)
+    unknown = sorted({source.kind for source in sources} - set(parsers))
+    if unknown:
+        raise ConfigError([f"sources: no parser for kind {kind}" for kind in unknown])
+    routes = _Routes(
+        {
+            name: SourceWebhook(
+                source,
+                parsers[source.kind],
+                limits=limits,
+                sink=sink,
+                metrics=metrics,
+                clock=clock,
+                read_seconds=read_seconds,
+                store_seconds=store_seconds,
+            )
+            for name, source in by_name.items()
+        },
+        metrics,
+        readiness,
+    )
+    runner = web.AppRunner(
+        routes.application(),
+        access_log=None,
+        auto_decompress=False,
+        keepalive_timeout=_HEADER_SECONDS,
+        lingering_time=_LINGER_SECONDS,
+        shutdown_timeout=drain_seconds,
+    )
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, listen.host, listen.port, backlog=1024)
+        try:
+            await site.start()
+        except OSError as fault:
+            raise Unavailable(
+                "listener", f"cannot listen on {listen.host}:{listen.port}: {fault.strerror}"
+            ) from None
+        yield BoundListener(int(runner.addresses[0][1]), site, routes)
+    finally:
+        await runner.cleanup()
+
+
+class _Routes:
+    """The handlers. ``stopping`` is set once, when intake ends."""
+
+    def __init__(self, webhooks: Mapping[str, SourceWebhook], metrics: Metrics, readiness: Readiness) -> None:
+        self.stopping = False
+        self._webhooks = webhooks
+        self._metrics = metrics
+        self._readiness = readiness
+
+    def application(self) -> web.Application:
+        application = web.Application()
+        router = application.router
+        for path in ("/webhook/{name}", "/webhook/{name}/{secret}"):
+            router.add_post(path, self._webhook)
+            router.add_put(path, self._webhook)
+        router.add_get("/healthz", self._healthz)
+        router.add_get("/readyz", self._readyz)
+        router.add_get("/metrics", self._render_metrics)
+        return application
+
+    async def _webhook(self, request: web.Request) -> web.Response:
+        if self.stopping:
+            response = unavailable("Assent is stopping; send the alerts again")
+            response.force_close()
+            return response
+        webhook = self._webhooks.get(request.match_info["name"])
+        secret = request.match_info.get("secret")
+        if webhook is None or (secret is not None and not webhook.takes_path_secret):
+            return error(404, "there is no such source; its name is the last part of the path")
+        return await webhook.answer(request, secret)
+
+    async def _healthz(self, _request: web.Request) -> web.Response:
+        return json_answer(200, {"status": "alive"})
+
+    async def _readyz(self, _request: web.Request) -> web.Response:
+        checks: dict[str, Any] = {}
+        try:
+            async with asyncio.timeout(_READINESS_SECONDS):
+                found = await self._readiness()
+        except TimeoutError:
+            found = {"readiness": f"no answer within {_READINESS_SECONDS:g} s"}
+        if self.stopping:
+            found = {**found, "listener": "stopping"}
+        for name, reason in found.items():
+            checks[name] = {"ok": reason is None, "reason": None if reason is None else redact(reason)}
+        ready = all(check["ok"] for check in checks.values())
+        return json_answer(200 if ready else 503, {"ready": ready, "checks": checks})
+
+    async def _render_metrics(self, _request: web.Request) -> web.Response:
+        return web.Response(body=self._metrics.render(), headers={"Content-Type": self._metrics.content_type})
