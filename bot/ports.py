@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from approvals.model import ApprovalRequest, Review
 from approvals.ports import Switch
@@ -23,8 +23,12 @@ from bot.domain.message import Message
 from bot.domain.outcome import Execution, Outcome
 from bot.domain.proposal import Proposal, Remediation
 
+if TYPE_CHECKING:
+    from approvals.ledger import Anchor
+
 __all__ = [
     "AlertSink",
+    "Anchors",
     "Chat",
     "Clock",
     "Inbox",
@@ -264,6 +268,23 @@ class Inbox(Protocol):
     async def position(self, platform: str) -> str | None: ...
     async def store(self, platform: str, events: Sequence[Inbound], position: str | None) -> None:
         """Store events (a known event id is ignored) and the position in one transaction, then wake."""
+        ...
+
+
+class Anchors(Protocol):
+    """A place outside the store where signed ledger heads are kept, append-only."""
+
+    @property
+    def where(self) -> str:
+        """What a person calls that place."""
+        ...
+
+    async def append(self, anchor: Anchor) -> None:
+        """Add one, durably. Raises Unavailable."""
+        ...
+
+    async def read(self) -> Sequence[Anchor]:
+        """All of them, oldest first. Raises Unavailable, or IntegrityError for what is no anchor."""
         ...
 
 

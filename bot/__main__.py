@@ -1,0 +1,33 @@
+"""The `assent` command."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+
+from bot.cli.arguments import build_parser
+from bot.domain.errors import ConfigError, UserError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. Returns 0 only when it did what was asked; 2 for what the user can mend."""
+    arguments = build_parser().parse_args(argv)
+    # Imported once it is known which command is wanted: `assent --help` must not load the world.
+    from bot.cli.dispatch import dispatch
+
+    try:
+        return asyncio.run(dispatch(arguments))
+    except ConfigError as error:
+        for problem in error.problems:
+            sys.stderr.write(f"{problem}\n")
+        return 2
+    except UserError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

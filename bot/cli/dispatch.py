@@ -1,0 +1,43 @@
+"""From parsed arguments to the command that serves them."""
+
+from __future__ import annotations
+
+import argparse
+
+
+async def dispatch(arguments: argparse.Namespace) -> int:
+    """Run the command; only its own module is imported."""
+    match arguments.command:
+        case "run":
+            from bot.cli.service import run
+
+            return await run(arguments.config)
+        case "check":
+            from bot.cli.checking import check
+
+            return await check(arguments.config, as_json=arguments.json, dump=arguments.dump)
+        case "init":
+            from bot.cli.setup import init
+
+            return await init(arguments.directory, matrix=arguments.matrix, force=arguments.force)
+        case "demo":
+            from bot.cli.demo import demo
+
+            return await demo(
+                unattended=arguments.unattended,
+                reject=arguments.reject,
+                matrix=arguments.matrix,
+                keep=arguments.keep,
+            )
+        case "investigate":
+            from bot.cli.investigate import investigate
+
+            return await investigate(arguments.config, arguments.alert, as_json=arguments.json)
+        case "ledger":
+            from bot.cli.ledger import ledger
+
+            return await ledger(arguments)
+        case _:
+            from bot.cli.setup import keys
+
+            return await keys(arguments)

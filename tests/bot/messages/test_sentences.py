@@ -1,0 +1,351 @@
+"""Every sentence the bot says, compared with what is stored beside this file.
+
+To accept new wording: delete the stored file and run once; the test fails, writes what it saw, and the
+next run compares with that. Read it before committing it.
+"""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from approvals.model import (
+    ApprovalRequest,
+    Identity,
+    Means,
+    Person,
+    RequestState,
+    Requirement,
+    Review,
+    ReviewVerdict,
+    Strength,
+)
+from approvals.ports import Switch
+from approvals.review import Effect, EffectKind
+from bot.commands.parser import USAGE
+from bot.domain.alert import Alert, AlertStatus, Severity, StoredAlert
+from bot.domain.diagnosis import (
+    Band,
+    Citation,
+    Diagnosis,
+    DiagnosisVerdict,
+    Gap,
+    Hypothesis,
+    Origin,
+)
+from bot.domain.evidence import Evidence, EvidenceStatus, Fact, FactVerdict, Window
+from bot.domain.ids import (
+    AlertId,
+    DiagnosisId,
+    Digest,
+    EvidenceId,
+    ExecutionId,
+    IncidentId,
+    PersonId,
+    ProposalId,
+    RequestId,
+    ReviewId,
+    ShortId,
+)
+from bot.domain.incident import Incident, IncidentState, Route
+from bot.domain.message import Message
+from bot.domain.outcome import (
+    Execution,
+    ExecutionResult,
+    ExecutionState,
+    Outcome,
+    OutcomeVerdict,
+    VerificationCheck,
+)
+from bot.domain.proposal import Action, DryRun, Proposal, Remediation, RemediationKind, Risk, Target
+from bot.messages import approval, incident, replies
+from bot.messages.view import IncidentView, RequestView
+from tests.fakes.room import as_text
+
+SNAPSHOTS = Path(__file__).parent / "snapshots"
+NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
+
+ALERT = Alert(
+    source="alertmanager",
+    fingerprint="f1",
+    status=AlertStatus.FIRING,
+    name="MemoryHigh",
+    severity=Severity.CRITICAL,
+    labels={"service": "cart", "job": "cart"},
+    annotations={"summary": "cart uses 900 MiB <b>@room</b>"},
+    starts_at=NOW,
+    received_at=NOW,
+    links={"generator": "http://prometheus.example/graph?g0.expr=x", "runbook": "http://wiki.example/mem"},
+)
+INCIDENT = Incident(
+    id=IncidentId("inc_1"),
+    short_id=ShortId("K7QX"),
+    state=IncidentState.AWAITING_APPROVAL,
+    severity=Severity.CRITICAL,
+    title="MemoryHigh: cart uses 900 MiB",
+    service="cart",
+    environment="staging",
+    source="alertmanager",
+    group_key="g",
+    route=Route(name="default", rooms=("ops",)),
+    opened_at=NOW,
+    updated_at=NOW,
+    firing=2,
+    alerts_total=3,
+    flaps=1,
+)
+DIAGNOSIS = Diagnosis(
+    id=DiagnosisId("dia_1"),
+    incident_id=INCIDENT.id,
+    run=1,
+    at=NOW,
+    verdict=DiagnosisVerdict.ACTION_NEEDED,
+    summary="cart leaks memory: 12 MiB/s since 02:51",
+    root_cause="memory_growth in process cart",
+    band=Band.MEDIUM,
+    origin=Origin.RULES,
+    citations=(
+        Citation(
+            evidence_id=EvidenceId("ev_aaaaaa111111"),
+            source="prometheus",
+            finding="RSS grew from 80 to 900 MiB",
+            link="http://prometheus.example/graph",
+        ),
+        Citation(
+            evidence_id=EvidenceId("ev_bbbbbb222222"), source="host", finding="new error in the log ×42"
+        ),
+    ),
+    hypotheses=(
+        Hypothesis(object="cart", fault="memory_growth", score=0.9, statement="cart leaks", evidence_ids=()),
+        Hypothesis(
+            object="host",
+            fault="cpu_saturation",
+            score=0.2,
+            statement="the host is busy",
+            evidence_ids=(),
+            refuted_by="CPU is at 4 %",
+        ),
+    ),
+    ruled_out=("the whole cluster: 3 of 4 peers are well",),
+    gaps=(Gap(what="disk", reason="timeout after 10 s", manual="df -h"),),
+    steps=("look at what cart caches",),
+    facts=(
+        Fact(
+            kind="memory_growth",
+            verdict=FactVerdict.FOUND,
+            confidence=0.9,
+            subject="cart",
+            evidence_ids=(EvidenceId("ev_aaaaaa111111"),),
+            rule="resources.memory_growth",
+            detail="12 MiB/s",
+        ),
+    ),
+)
+PROPOSAL = Proposal(
+    id=ProposalId("pro_1"),
+    incident_id=INCIDENT.id,
+    action=Action(name="process.restart", executor="process", params={"process": "cart"}),
+    target=Target(kind="process", name="cart", uid="4711@1795221600"),
+    rationale="a restart frees the memory",
+    rationale_evidence_ids=(EvidenceId("ev_aaaaaa111111"),),
+    evidence_digest=Digest("e" * 64),
+    risk=Risk.LOW,
+    dry_run=DryRun(ok=True, summary="pid 4711 may be signalled", at=NOW, uncovered="the start itself"),
+    created_at=NOW,
+    max_age=timedelta(hours=1),
+    canonical_bytes=b"{}",
+    digest=Digest("1a2b3c4d" + "0" * 56),
+)
+REQUEST = ApprovalRequest(
+    id=RequestId("req_1"),
+    incident_id=INCIDENT.id,
+    proposal_id=PROPOSAL.id,
+    proposal_digest=PROPOSAL.digest,
+    state=RequestState.PENDING,
+    requirement=Requirement(count=2, roles=("approver:process",), strength=Strength.COMMAND),
+    created_at=NOW,
+    expires_at=NOW + timedelta(minutes=30),
+    nonce="n",
+    policy_hash="p" * 64,
+    evidence_digest=Digest("e" * 64),
+    target_uid="4711@1795221600",
+)
+REVIEW = Review(
+    id=ReviewId("rev_1"),
+    request_id=REQUEST.id,
+    reviewer=PersonId("ana"),
+    identity=Identity(platform="matrix", user_id="@ana:example.org"),
+    verdict=ReviewVerdict.APPROVE,
+    means=Means.COMMAND,
+    platform_event_id="$1",
+    at=NOW + timedelta(minutes=2),
+)
+RESULT = ExecutionResult(
+    ok=True, summary="pid 4711 → 4812", output="", started_at=NOW, finished_at=NOW + timedelta(seconds=2)
+)
+EXECUTION = Execution(
+    id=ExecutionId("exe_1"),
+    incident_id=INCIDENT.id,
+    proposal_id=PROPOSAL.id,
+    request_id=REQUEST.id,
+    digest=PROPOSAL.digest,
+    idempotency_key="k",
+    state=ExecutionState.SUCCEEDED,
+    claimed_at=NOW + timedelta(minutes=3),
+    inspect="ps -p 4711",
+    result=RESULT,
+)
+OUTCOME = Outcome(
+    execution_id=EXECUTION.id,
+    verdict=OutcomeVerdict.VERIFIED,
+    at=NOW + timedelta(minutes=8),
+    attempt=1,
+    checks=(
+        VerificationCheck(name="identity", ok=True, detail="4711 → 4812"),
+        VerificationCheck(name="alert", ok=True, detail="every alert has resolved"),
+        VerificationCheck(name="health", ok=None, detail="no health URL"),
+    ),
+    last=True,
+)
+EVIDENCE = Evidence(
+    id=EvidenceId("ev_bbbbbb222222"), source="host", kind="log.tail", query="tail",
+    window=Window(start=NOW, end=NOW), taken_at=NOW, status=EvidenceStatus.OK, summary="s", outsider_writable=True,
+)  # fmt: skip
+REQUEST_VIEW = RequestView(
+    request=REQUEST, proposal=PROPOSAL, reviews=(), execution=None, outcomes=(), human_command="kill 4711"
+)
+APPROVED = replace(
+    REQUEST_VIEW,
+    request=replace(REQUEST, state=RequestState.APPROVED),
+    reviews=(REVIEW,),
+    execution=EXECUTION,
+)
+VIEW = IncidentView(
+    incident=INCIDENT,
+    change=7,
+    alerts=(StoredAlert(id=AlertId("a1"), alert=ALERT),),
+    diagnosis=DIAGNOSIS,
+    remediation=None,
+    requests=(REQUEST_VIEW,),
+)
+RESOLVED = replace(INCIDENT, state=IncidentState.RESOLVED, resolved_at=NOW + timedelta(minutes=9, seconds=3))
+
+
+def remediation(kind: RemediationKind, *reasons: str) -> Message:
+    message = incident.remediation_reply(
+        Remediation(
+            incident_id=INCIDENT.id, run=1, kind=kind, at=NOW, command="systemctl restart cart",
+            reasons=reasons, rules=("assent.freeze",),
+        ),
+        INCIDENT,
+    )  # fmt: skip
+    assert message is not None
+    return message
+
+
+def some(message: Message | None) -> Message:
+    assert message is not None
+    return message
+
+
+SENTENCES = {
+    "root_waiting": lambda: incident.root_card(VIEW),
+    "root_resolved": lambda: incident.root_card(replace(VIEW, incident=RESOLVED)),
+    "diagnosis": lambda: incident.diagnosis_reply(DIAGNOSIS, INCIDENT),
+    "diagnosis_inconclusive": lambda: incident.diagnosis_reply(
+        replace(DIAGNOSIS, verdict=DiagnosisVerdict.INCONCLUSIVE, root_cause=None, citations=()), INCIDENT
+    ),
+    "advice": lambda: remediation(RemediationKind.ADVISORY, "execution is not enabled"),
+    "denied": lambda: remediation(RemediationKind.DENIED, "a freeze is on until Monday"),
+    "unavailable": lambda: remediation(RemediationKind.UNAVAILABLE, "process cart is not running"),
+    "resolved": lambda: incident.resolved_reply(RESOLVED),
+    "reopened": lambda: incident.reopened_reply(INCIDENT),
+    "show": lambda: incident.incident_details(VIEW),
+    "why": lambda: incident.why_reply(VIEW),
+    "card_pending": lambda: approval.approval_card(INCIDENT, REQUEST_VIEW, (EVIDENCE,)),
+    "card_rejected": lambda: approval.approval_card(
+        INCIDENT,
+        replace(
+            REQUEST_VIEW,
+            request=replace(REQUEST, state=RequestState.REJECTED, ended_reason="rejected by ana"),
+            reviews=(replace(REVIEW, verdict=ReviewVerdict.REJECT, reason="not at noon"),),
+        ),
+        (),
+    ),
+    "card_expired": lambda: approval.approval_card(
+        INCIDENT,
+        replace(
+            REQUEST_VIEW,
+            request=replace(REQUEST, state=RequestState.EXPIRED, ended_reason="nobody decided in time"),
+        ),
+        (),
+    ),
+    "card_running": lambda: approval.approval_card(
+        INCIDENT,
+        replace(APPROVED, execution=replace(EXECUTION, state=ExecutionState.CLAIMED, result=None)),
+        (),
+    ),
+    "card_verified": lambda: approval.approval_card(INCIDENT, replace(APPROVED, outcomes=(OUTCOME,)), ()),
+    "card_unknown": lambda: approval.approval_card(
+        INCIDENT,
+        replace(APPROVED, execution=replace(EXECUTION, state=ExecutionState.UNKNOWN, result=None)),
+        (),
+    ),
+    "ran": lambda: some(approval.execution_reply(INCIDENT, APPROVED)),
+    "outcome": lambda: approval.outcome_reply(INCIDENT, EXECUTION, OUTCOME),
+    "cancelled": lambda: some(
+        approval.ended_reply(
+            INCIDENT,
+            replace(
+                REQUEST_VIEW,
+                request=replace(REQUEST, state=RequestState.CANCELLED, ended_reason="kill switch is on"),
+            ),
+        )
+    ),
+    "reminder": lambda: approval.reminder_reply(INCIDENT, REQUEST, NOW + timedelta(minutes=15)),
+    "help": lambda: replies.help_reply(USAGE),
+    "not_understood": lambda: replies.not_understood("I do not know the command “aprove”", "approve"),
+    "status": lambda: replies.status_reply([INCIDENT], Switch(paused=False), None),
+    "status_bad": lambda: replies.status_reply(
+        [], Switch(paused=True, actor="ana", reason="upgrade"), "entry 7 was changed"
+    ),
+    "whoami": lambda: replies.whoami_reply(
+        REVIEW.identity,
+        Person(id=PersonId("ana"), identities=frozenset({REVIEW.identity}), roles=frozenset({"admin"})),
+    ),
+    "whoami_stranger": lambda: replies.whoami_reply(REVIEW.identity, None),
+    "review_refused": lambda: replies.review_refused(
+        "K7QX", Effect(kind=EffectKind.REFUSED, reason="bot", hint="A bot cannot review.")
+    ),
+    "review_recorded": lambda: replies.review_answer(
+        "K7QX", Effect(kind=EffectKind.RECORDED, approvals=1), 2
+    ),
+    "review_late": lambda: replies.review_answer("K7QX", Effect(kind=EffectKind.LATE, reason="expired"), 1),
+    "paused": lambda: replies.switched(Switch(paused=True, actor="ana", reason="upgrade")),
+}
+
+
+@pytest.mark.parametrize("name", sorted(SENTENCES))
+def test_the_bot_says_what_it_said_before(name: str) -> None:
+    said = as_text(SENTENCES[name]()) + "\n"
+    stored = SNAPSHOTS / f"{name}.txt"
+    if not stored.exists():
+        SNAPSHOTS.mkdir(exist_ok=True)
+        stored.write_text(said, encoding="utf-8")
+        pytest.fail(f"{stored.name} did not exist; it does now, read it")
+    assert said == stored.read_text(encoding="utf-8")
+
+
+def test_no_stored_sentence_is_left_over() -> None:
+    assert {path.stem for path in SNAPSHOTS.glob("*.txt")} == set(SENTENCES)
+
+
+def test_a_card_shows_the_action_the_digest_binds_and_no_prose_in_its_place() -> None:
+    shown = as_text(approval.approval_card(INCIDENT, REQUEST_VIEW, ()))
+    for needed in ("process.restart", "process=cart", "4711@1795221600", "1a2b3c4d", "low"):
+        assert needed in shown
+
+
+def test_outside_text_cannot_ping_a_room() -> None:
+    assert "@room" not in as_text(incident.root_card(VIEW))
