@@ -1,0 +1,1 @@
+"""Executors: the only code that changes anything outside. Only composition roots may name them."""
