@@ -1,10 +1,10 @@
 """What the embedded Rego engine would get wrong in silence, refused when the policy is loaded.
 
 The engine (rego-cpp) does not report unknown functions or unbound variables and treats whatever touches a
-missing member as undefined, so that a mistyped ``deny`` is a ``deny`` that never fires. The checks below make a
-stricter dialect of Rego (https://www.openpolicyagent.org/docs/policy-language): packages and rule names are
-fixed, each variable is declared, each member of ``input`` and ``data`` exists, each function is known to agree
-with OPA.
+missing member as undefined, so that a mistyped ``deny`` is a ``deny`` that never fires. The checks below make
+a stricter dialect of Rego (https://www.openpolicyagent.org/docs/policy-language): packages and rule names are
+fixed, each variable is declared, each member of ``input`` and ``data`` exists, each function is known to
+agree with OPA.
 """
 
 from __future__ import annotations
