@@ -147,7 +147,7 @@ def _url_secret(value: SecretStr) -> SecretStr:
 
 def _url_without_password(value: HttpUrl) -> HttpUrl:
     if value.username is not None or value.password is not None:
-        raise ValueError("holds a user name or password, which would be shown; move it to auth: basic:")
+        raise ValueError("holds a user name or password, which would be shown; move it to the auth section")
     return value
 
 
