@@ -28,9 +28,9 @@ _NOT_A_DOMAIN = frozenset(
     re.findall(
         r"\w+",
         """
-        bak cfg cluster cnf conf cpp csv db default dll err example exe gz hpp html ini internal invalid js json
-        jsonl jsx lan local localdomain localhost lock log mount out path pem pid proto rb scope service slice
-        sock socket sql sqlite svc svg tar test timer tmp toml ts tsx txt xml yaml yml
+        bak cfg cluster cnf conf cpp csv db default dll err example exe gz hpp html ini internal invalid js
+        json jsonl jsx lan local localdomain localhost lock log mount out path pem pid proto rb scope service
+        slice sock socket sql sqlite svc svg tar test timer tmp toml ts tsx txt xml yaml yml
         """,
     )
 )

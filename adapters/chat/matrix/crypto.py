@@ -19,14 +19,11 @@ from nio.exceptions import EncryptionError, LocalProtocolError, SendRetryError
 
 from adapters.chat.matrix.http import REQUEST_SECONDS, SYSTEM, SessionEnded
 from adapters.chat.matrix.session import Session
+from adapters.chat.matrix.wire import Undecryptable
 from bot.domain.errors import Unavailable
 
 _log = structlog.get_logger(__name__)
 _ENDED = ("M_UNKNOWN_TOKEN", "M_MISSING_TOKEN")
-
-
-class Undecryptable(Exception):
-    """No key for this event (yet)."""
 
 
 class Crypto:
@@ -76,7 +73,7 @@ class Crypto:
             _log.exception("matrix_crypto_state", error=type(error).__name__)
 
     def decrypt(self, room: str, event: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
-        """Return the event as it was before encryption, and whether a verified device of its sender encrypted it.
+        """Return the event as it was before encryption, and whether a verified device of its sender sent it.
 
         Raises Undecryptable. Relations outside the ciphertext are merged in by the library: the server can
         forge them.

@@ -72,7 +72,7 @@ def to_inbound(
                 removed_event_id=target,
             )
         case "m.room.message":
-            text = command_text(content, me)
+            text = command_text(content, me, direct=direct)
             if text is None:
                 return None
             relation = _mapping(content.get("m.relates_to"))
@@ -90,11 +90,12 @@ def to_inbound(
     return None
 
 
-def command_text(content: Raw, me: Me) -> str | None:
+def command_text(content: Raw, me: Me, *, direct: bool = False) -> str | None:
     """The text of a command without its address, or None when it is not addressed to the bot.
 
-    Addressed is what begins with ``!assent``, the bot's user id or one of its names (a mention in any
-    client puts the name there), also behind the quote of an old-style reply.
+    Addressed is what begins with ``!assent``, the bot's user id, or one of its names followed by a colon or
+    comma, or by a space when the client also marked the mention (``m.mentions``); also behind the quote of an
+    old-style reply. In a ``direct`` room everything is.
     """
     body = content.get("body")
     if content.get("msgtype") != "m.text" or not isinstance(body, str):
@@ -109,11 +110,14 @@ def command_text(content: Raw, me: Me) -> str | None:
         return None
     if re.match(rf"(?i){PREFIX}(?:\s|$)", body):
         return body[len(PREFIX) :].strip()
+    mentioned = _mapping(content.get("m.mentions")).get("user_ids")
+    marked = isinstance(mentioned, list) and me.user_id in mentioned
     for name in _by_length((me.user_id, *me.names)):
-        match = re.match(rf"(?i)@?{re.escape(name)}(?:\s*[:,]\s*|\s+|$)", body)
+        ending = r"\s*[:,]\s*|\s+|$" if marked or name == me.user_id else r"\s*[:,]\s*"
+        match = re.match(rf"(?i)@?{re.escape(name)}(?:{ending})", body)
         if match:
             return body[match.end() :].strip()
-    return None
+    return body if direct and body else None
 
 
 def since_own_join(events: Sequence[Raw], user_id: str) -> tuple[Sequence[Raw], bool]:
