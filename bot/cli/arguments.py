@@ -57,7 +57,9 @@ def build_parser() -> argparse.ArgumentParser:
     keys = commands.add_parser("keys", help="make and look at signing keys")
     key_actions = keys.add_subparsers(dest="action", required=True, metavar="ACTION")
     generate = key_actions.add_parser("generate", help="make an Ed25519 signing key")
-    generate.add_argument("--out", type=Path, required=True, metavar="FILE", help="where to write it (mode 0600)")
+    generate.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="where to write it (mode 0600)"
+    )
     show_key = key_actions.add_parser("show", help="print the key id and the public half")
     show_key.add_argument("key", type=Path, metavar="FILE")
     return parser

@@ -26,11 +26,11 @@ _STATE_TITLES = {
     RequestState.CANCELLED: "⛔ Cancelled",
 }
 
-_MEANS = {
-    Strength.REACTION: "react",
-    Strength.COMMAND: "write the command (a reaction is not enough)",
-    Strength.DEVICE_VERIFIED: "write the command with the digest from a verified device",
-    Strength.SECOND_FACTOR: "confirm with a second factor",
+_TOO_WEAK = {
+    Strength.REACTION: "",
+    Strength.COMMAND: " A reaction is not enough to approve.",
+    Strength.DEVICE_VERIFIED: " It has to come from a verified device in an encrypted room.",
+    Strength.SECOND_FACTOR: " It has to carry a second factor.",
 }
 
 _CHECK_MARKS = {True: "✔", False: "✘", None: "?"}
@@ -119,12 +119,11 @@ def _action_pairs(proposal: Proposal) -> list[tuple[str, tuple[Span, ...]]]:
 def _how_to_decide(incident: Incident, request: ApprovalRequest, proposal: Proposal) -> tuple[Span, ...]:
     requirement = request.requirement
     people = "one approver" if requirement.count == 1 else f"{requirement.count} different approvers"
+    approve = "React ✅ or write " if requirement.strength is Strength.REACTION else "Approve with "
     return (
-        span(
-            f"Needs {people} ({' or '.join(requirement.roles)}): {_MEANS[requirement.strength]} ✅ or ❌, or "
-        ),
+        span(f"Needs {people} ({' or '.join(requirement.roles)}). {approve}"),
         code(f"!assent approve {incident.short_id} {proposal.short_digest}"),
-        span(" / "),
+        span(f".{_TOO_WEAK[requirement.strength]} Reject with ❌ or "),
         code(f"!assent reject {incident.short_id} REASON"),
         span(f". Expires at {clock_time(request.expires_at)}."),
     )

@@ -1,0 +1,1 @@
+"""The composition root. The only code that names concrete adapters and executors."""

@@ -1,0 +1,133 @@
+"""Everything around the gate: keys, policy, inspectors, executors. The only place that names executors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+
+import config as config_package
+from adapters.executors.alertmanager import AlertmanagerExecutor, AlertmanagerInspector
+from adapters.executors.process import ProcessExecutor, ProcessInspector
+from adapters.keys import Ed25519Signer, TrustedKeys, load_signer, load_trusted
+from adapters.policy import load_engine
+from adapters.storage import SqlStore
+from approvals.catalogue import builtin_catalogue
+from approvals.document import FreezeWindow, PolicySettings, RiskSettings, policy_data
+from approvals.gate import Gate, GateSettings
+from approvals.model import Directory
+from approvals.policy import PolicyGuard
+from approvals.ports import Executor, Inspector
+from bot.app.seams import Seams
+from bot.domain.errors import ConfigError
+from config.loader import process_environment
+from config.schema import Config
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    """The signing key, where one is configured, and every key whose signature counts."""
+
+    signer: Ed25519Signer | None
+    verifier: TrustedKeys
+
+    def must_sign(self) -> Ed25519Signer:
+        """The signer. Raises ConfigError without one: nothing may be approved that cannot be signed."""
+        if self.signer is None:
+            raise ConfigError(["keys.signing_key: missing; make one with: assent keys generate"])
+        return self.signer
+
+
+def load_keys(config: Config) -> Keys:
+    """Raises ConfigError naming the key that cannot be used."""
+    signer = None
+    if config.keys.signing_key is not None:
+        signer = load_signer(config.keys.signing_key.get_secret_value())
+    return Keys(signer=signer, verifier=load_trusted(config.keys.trusted, own=signer))
+
+
+def policy_directory(config: Config) -> Path:
+    """The operator's own policies, else the shipped ones."""
+    if config.policy.directory is not None:
+        return config.policy.directory
+    return Path(next(iter(config_package.__path__))) / "policies"
+
+
+def build_policy(config: Config, risk: RiskSettings) -> PolicyGuard:
+    """Raises ConfigError naming file and line of a policy that cannot be used."""
+    settings = PolicySettings(
+        critical_services=config.policy.critical_services,
+        forbidden_namespaces=config.policy.forbidden_namespaces,
+        writable_environments=config.policy.writable_environments,
+        executions_per_hour=config.policy.executions_per_hour,
+        freezes=freezes(config),
+    )
+    timeout = config.policy.timeout.total_seconds()
+    engine = load_engine(policy_directory(config), policy_data(settings, risk), timeout_s=timeout)
+    return PolicyGuard(engine, timeout, risk)
+
+
+def freezes(config: Config) -> tuple[FreezeWindow, ...]:
+    return tuple(FreezeWindow.parse(f.start, f.end, f.reason) for f in config.policy.freezes)
+
+
+def build_inspectors(config: Config, seams: Seams, session: aiohttp.ClientSession) -> dict[str, Inspector]:
+    """The reading halves, by executor name: they look, try and verify, and cannot change anything."""
+    inspectors: dict[str, Inspector] = {}
+    if config.execution.processes:
+        inspectors["process"] = ProcessInspector(
+            config.execution.processes, clock=seams.clock, environment=process_environment()
+        )
+    if config.execution.alertmanager is not None:
+        inspectors["alertmanager"] = AlertmanagerInspector(
+            config.execution.alertmanager, session=session, clock=seams.clock
+        )
+    return inspectors
+
+
+def _build_executors(config: Config, seams: Seams, session: aiohttp.ClientSession) -> Mapping[str, Executor]:
+    executors: dict[str, Executor] = {}
+    if not config.execution.enabled:
+        return executors
+    if config.execution.processes:
+        executors["process"] = ProcessExecutor(
+            config.execution.processes,
+            clock=seams.clock,
+            environment=process_environment(),
+            state_dir=config.data_dir / "executions",
+            timeout=config.execution.timeout,
+        )
+    if config.execution.alertmanager is not None:
+        executors["alertmanager"] = AlertmanagerExecutor(
+            config.execution.alertmanager, session=session, clock=seams.clock
+        )
+    return {name: seams.wrap_executor(executor) for name, executor in executors.items()}
+
+
+def build_gate(
+    config: Config,
+    seams: Seams,
+    session: aiohttp.ClientSession,
+    *,
+    store: SqlStore,
+    keys: Keys,
+    policy: PolicyGuard,
+    risk: RiskSettings,
+    directory: Directory,
+    inspectors: Mapping[str, Inspector],
+) -> Gate:
+    """The gate with its executors, which nothing else ever holds."""
+    return Gate(
+        store=store,
+        verifier=keys.verifier,
+        policy=policy,
+        directory=directory,
+        catalogue=builtin_catalogue(),
+        inspectors=inspectors,
+        executors=_build_executors(config, seams, session),
+        clock=seams.clock,
+        token=seams.token,
+        settings=GateSettings(execution_timeout=config.execution.timeout, freezes=freezes(config), risk=risk),
+    )

@@ -1,0 +1,330 @@
+"""The composition root: configuration in, a running service out.
+
+Every resource registers its closer the moment it exists, so a start that fails half-way closes what it
+had opened; stopping goes through named, bounded stages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib.metadata import version
+
+import aiohttp
+import structlog
+
+from adapters.alerts import parsers
+from adapters.anchors import FileAnchors
+from adapters.http import BoundListener, open_listener
+from adapters.queue import LocalQueue
+from adapters.schedule import open_schedule
+from adapters.storage import SqlStore, open_store
+from approvals.catalogue import builtin_catalogue
+from approvals.document import RiskSettings
+from approvals.gate import Gate
+from bot.app.acting import Keys, build_gate, build_inspectors, build_policy, load_keys
+from bot.app.chats import bind_rooms, open_chats
+from bot.app.evidence import build_investigator
+from bot.app.seams import Seams
+from bot.app.wiring import approval_settings, directory, grouping, router, verification
+from bot.commands.emoji import Glyphs
+from bot.commands.handlers import Handlers
+from bot.commands.inbound import HandlingInbound
+from bot.domain.audit import ServiceStarted
+from bot.domain.ids import ExecutionId
+from bot.ports import Chat, JobKind
+from bot.supervisor import Stage, run_until, stop_in_stages
+from bot.telemetry import Metrics
+from bot.workflow.announcement import Announcing
+from bot.workflow.checkpointing import Checkpointing
+from bot.workflow.delivery import Delivering, Rooms
+from bot.workflow.execution import Executing, Recovering
+from bot.workflow.expiry import Expiring, Reminding
+from bot.workflow.heartbeats import AgingOut, WatchingHeartbeats
+from bot.workflow.intake import Intake
+from bot.workflow.investigation import Investigating
+from bot.workflow.proving import prove_ledger
+from bot.workflow.remediation import Remediating
+from bot.workflow.reviewing import Reviewing
+from bot.workflow.verification import Verifying
+from config.loader import config_digest
+from config.schema import Config
+
+Handler = Callable[[str], Awaitable[None]]
+
+CONCURRENCY: Mapping[JobKind, int] = {
+    JobKind.INTAKE: 1,
+    JobKind.DELIVER: 1,
+    JobKind.INBOUND: 1,
+    JobKind.HEARTBEAT: 1,
+    JobKind.INVESTIGATE: 8,
+    JobKind.REMEDIATE: 4,
+    JobKind.ANNOUNCE: 4,
+    JobKind.EXECUTE: 4,
+    JobKind.VERIFY: 4,
+    JobKind.EXPIRE: 4,
+    JobKind.REMIND: 4,
+}
+"""How many jobs of a kind run side by side. One where order matters: the inbox and the outbox pump."""
+
+_HEARTBEATS = timedelta(seconds=15)
+_AGING = timedelta(hours=1)
+_GAUGES = timedelta(seconds=5)
+_CHECKPOINTS = timedelta(seconds=10)
+_QUEUE_STOP = timedelta(seconds=30)
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class App:
+    """A built service: bound to its port, its rows recovered, not yet working until :meth:`run`."""
+
+    config: Config
+    store: SqlStore
+    gate: Gate
+    metrics: Metrics
+    chats: Mapping[str, Chat]
+    _listener: BoundListener
+    _queue: LocalQueue
+    _handlers: Mapping[JobKind, Handler]
+    _checkpointing: Checkpointing | None
+
+    @property
+    def port(self) -> int:
+        """The listener's TCP port, also when the configuration said 0."""
+        return self._listener.port
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until ``stop`` is set, then stop in stages. Raises when a part that must not end ends."""
+        eternals = [
+            ("work queue", self._queue.run(self._handlers)),
+            *((f"chat {name}", chat.run(self.store)) for name, chat in self.chats.items()),
+        ]
+        stopped = asyncio.Event()
+
+        async def stop_orderly() -> None:
+            await stop.wait()
+            await stop_in_stages(self._stages())
+            stopped.set()
+            await asyncio.Event().wait()
+
+        await run_until(stopped, [*eternals, ("stopping", stop_orderly())])
+
+    def _stages(self) -> list[Stage]:
+        return [
+            Stage(name="stop intake", close=self._listener.stop_accepting, limit=1.0),
+            # Executions are never cancelled: the queue waits for them, each within its own time limit.
+            Stage(
+                name="let work finish",
+                close=self._finish_work,
+                limit=_QUEUE_STOP.total_seconds() + self.config.execution.timeout.total_seconds(),
+            ),
+            Stage(name="final checkpoint", close=self._last_checkpoint, limit=2.0),
+        ]
+
+    async def _finish_work(self) -> None:
+        await self._queue.stop(timedelta(seconds=1))
+
+    async def _last_checkpoint(self) -> None:
+        if self._checkpointing is not None:
+            await self._checkpointing.run(now_or_never=True)
+
+
+@asynccontextmanager
+async def build(config: Config, seams: Seams | None = None) -> AsyncIterator[App]:
+    """Build the service. Raises ConfigError, IntegrityError for a ledger it cannot even read, Unavailable
+    when the port or the database cannot be had."""
+    seams = seams or Seams()
+    metrics = Metrics(version=version("assent"))
+    async with AsyncExitStack() as stack:
+        config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        queue = LocalQueue(seams.clock, CONCURRENCY, on_error=lambda _job, error: seams.on_error(error))
+        opened = await stack.enter_async_context(
+            open_store(config.data_dir / "assent.db", clock=seams.clock, wake=queue.put)
+        )
+        store = seams.wrap_store(opened)
+        keys = load_keys(config)
+        anchors = FileAnchors(config.ledger.anchor_file) if config.ledger.anchor_file else None
+        report = await prove_ledger(store, keys.verifier, anchors)
+        store.set_ledger_problem(report.problem)
+        metrics.ledger_ok.set(1 if report.ok else 0)
+        if not report.ok:
+            _log.critical("ledger_broken", problem=report.problem, first_bad=report.first_bad)
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        chats = await stack.enter_async_context((seams.open_chats or open_chats)(config, seams.clock))
+        work = _Work(config, seams, store, keys, metrics, session, bind_rooms(config, chats))
+        checkpointing = _checkpointing(config, seams, store, keys, anchors)
+        await _recover(config, seams, store, queue, work)
+        schedule = await stack.enter_async_context(
+            open_schedule(on_error=lambda _name, error: seams.on_error(error))
+        )
+        schedule.every(_HEARTBEATS, "heartbeats", work.heartbeats.run)
+        schedule.every(_AGING, "age-out", work.aging.run)
+        schedule.every(_GAUGES, "gauges", lambda: _gauge(store, metrics), at_once=True)
+        if checkpointing is not None:
+            schedule.every(_CHECKPOINTS, "checkpoints", checkpointing.run)
+        listener = await stack.enter_async_context(
+            open_listener(
+                config.listen,
+                sources=config.sources,
+                limits=config.limits,
+                parsers=parsers(config.limits, missing_severity=config.grouping.missing_severity),
+                sink=store,
+                metrics=metrics,
+                readiness=lambda: _readiness(store, chats),
+                clock=seams.clock,
+            )
+        )
+        yield App(
+            config=config,
+            store=store,
+            gate=work.gate,
+            metrics=metrics,
+            chats=chats,
+            _listener=listener,
+            _queue=queue,
+            _handlers=work.handlers(),
+            _checkpointing=checkpointing,
+        )
+
+
+class _Work:
+    """The workflow's steps, wired."""
+
+    def __init__(
+        self,
+        config: Config,
+        seams: Seams,
+        store: SqlStore,
+        keys: Keys,
+        metrics: Metrics,
+        session: aiohttp.ClientSession,
+        rooms: Rooms,
+    ) -> None:
+        clock, token = seams.clock, seams.token
+        people = directory(config)
+        settings = approval_settings(config)
+        schedule = verification(config)
+        risk = RiskSettings()
+        policy = build_policy(config, risk)
+        inspectors = build_inspectors(config, seams, session)
+        self.gate = build_gate(
+            config,
+            seams,
+            session,
+            store=store,
+            keys=keys,
+            policy=policy,
+            risk=risk,
+            directory=people,
+            inspectors=inspectors,
+        )
+        reviewing = Reviewing(people, keys.must_sign, settings, clock, token, metrics)
+        self._intake = Intake(store, router(config), grouping(config), clock, token, metrics)
+        self._investigating = Investigating(
+            store,
+            build_investigator(config, seams, session),
+            clock,
+            token,
+            metrics,
+            config.evidence.deadline,
+            seams.on_error,
+        )
+        self._remediating = Remediating(
+            store,
+            builtin_catalogue(),
+            inspectors,
+            policy,
+            risk,
+            settings,
+            clock,
+            token,
+            execution_enabled=config.execution.enabled,
+        )
+        self._executing = Executing(store, self.gate.open, schedule, metrics)
+        self._verifying = Verifying(store, inspectors, schedule, clock)
+        self._expiring = Expiring(store, clock)
+        self._reminding = Reminding(store, settings, clock)
+        self._announcing = Announcing(store, inspectors, clock)
+        self._delivering = Delivering(store, rooms, clock, metrics)
+        self._inbound = HandlingInbound(
+            store,
+            store,
+            Handlers(reviewing, store, inspectors, people, clock),
+            reviewing,
+            people,
+            rooms,
+            Glyphs(config.chat.approve_emoji, config.chat.reject_emoji),
+            clock,
+        )
+        missing = {beat.alertname: beat.missing_after for beat in config.grouping.heartbeats}
+        self.heartbeats = WatchingHeartbeats(store, store, missing, clock, clock.now())
+        self.aging = AgingOut(store, config.grouping.age_out, clock)
+
+    def handlers(self) -> Mapping[JobKind, Handler]:
+        """The step that each kind of job wakes."""
+        return {
+            JobKind.INTAKE: self._intake.run,
+            JobKind.INVESTIGATE: self._investigating.run,
+            JobKind.REMEDIATE: self._remediating.run,
+            JobKind.EXECUTE: self._executing.run,
+            JobKind.VERIFY: self._verifying.run,
+            JobKind.EXPIRE: self._expiring.run,
+            JobKind.REMIND: self._reminding.run,
+            JobKind.ANNOUNCE: self._announcing.run,
+            JobKind.DELIVER: self._delivering.run,
+            JobKind.INBOUND: self._inbound.run,
+            JobKind.HEARTBEAT: self.heartbeats.run,
+        }
+
+
+async def _recover(config: Config, seams: Seams, store: SqlStore, queue: LocalQueue, work: _Work) -> None:
+    """Pick up what the last process left: first settle what it was executing, then wake the rest."""
+    pending = await store.pending_work()
+    interrupted = [ExecutionId(p.job.subject) for p in pending if p.job.kind is JobKind.VERIFY]
+    settled = await Recovering(store, seams.clock).run(interrupted)
+    async with store.transaction() as tx:
+        await tx.record(
+            ServiceStarted(
+                version=version("assent"),
+                config_digest=config_digest(config),
+                execution_enabled=config.execution.enabled,
+            )
+        )
+    if settled:
+        _log.warning("executions_of_unknown_outcome", count=settled)
+    for item in await store.pending_work():
+        queue.put(item.job, item.due_at)
+
+
+def _checkpointing(
+    config: Config, seams: Seams, store: SqlStore, keys: Keys, anchors: FileAnchors | None
+) -> Checkpointing | None:
+    if keys.signer is None:
+        return None
+    return Checkpointing(
+        store,
+        keys.signer,
+        anchors,
+        seams.clock,
+        entries=config.ledger.checkpoint_entries,
+        every=config.ledger.checkpoint_every,
+    )
+
+
+async def _readiness(store: SqlStore, chats: Mapping[str, Chat]) -> Mapping[str, str | None]:
+    found: dict[str, str | None] = {"store": await store.healthy()}
+    for name, chat in chats.items():
+        found[f"chat:{name}"] = chat.healthy()
+    return found
+
+
+async def _gauge(store: SqlStore, metrics: Metrics) -> None:
+    counts = await store.counts()
+    metrics.incidents_open.set(counts.live_incidents)
+    metrics.outbox_pending.set(counts.pending_deliveries)
+    metrics.ledger_ok.set(1 if await store.ledger_problem() is None else 0)
