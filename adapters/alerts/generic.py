@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict, FailFast, Field, TypeAdapter, ValidationError
 
 from adapters.alerts.normalise import Normaliser, Refused, complaint, rejection
-from adapters.alerts.reading import load, without_bom
+from adapters.alerts.reading import damaged, load, without_bom
 from bot.domain.alert import IngestResult
 from bot.domain.batch import BodyError, BodyProblem, ParsedAlert, ParsedBatch
 
@@ -82,6 +82,9 @@ class GenericParser:
         items: list[tuple[int, GenericAlert]] = []
         rejected: list[IngestResult] = []
         for index, raw in enumerate(raw_items):
+            if place := damaged(raw):
+                rejected.append(rejection(index, raw, f"{place}: not valid UTF-8 text"))
+                continue
             try:
                 items.append((index, GenericAlert.model_validate(raw)))
             except ValidationError as error:

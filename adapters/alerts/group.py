@@ -11,7 +11,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from adapters.alerts.normalise import Normaliser, Refused, complaint, rejection
-from adapters.alerts.reading import load, without_bom
+from adapters.alerts.reading import damaged, load, without_bom
 from bot.domain.alert import IngestResult
 from bot.domain.batch import BodyError, BodyProblem, ParsedAlert, ParsedBatch
 
@@ -100,6 +100,9 @@ class GroupParser(ABC, Generic[EnvelopeT, ItemT]):
         items: list[tuple[int, ItemT, Any]] = []
         rejected: list[IngestResult] = []
         for index, raw in enumerate(raw_items):
+            if place := damaged(raw):
+                rejected.append(rejection(index, raw, f"{place}: not valid UTF-8 text"))
+                continue
             try:
                 items.append((index, self._item.model_validate(raw), raw))
             except ValidationError as error:

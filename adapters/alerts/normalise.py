@@ -104,6 +104,9 @@ class Normaliser:
         for where, text in texts.items():
             try:
                 self._check_text(where, text or "", self.limits.annotation_value_bytes)
+                (text or "").encode()
+            except UnicodeEncodeError:
+                raise BodyError(BodyProblem.UNUSABLE, f"{where}: not valid UTF-8 text") from None
             except Refused as refusal:
                 raise BodyError(BodyProblem.UNUSABLE, str(refusal)) from None
 
@@ -242,8 +245,7 @@ def complaint(error: ValidationError) -> str:
     told = []
     for problem in problems[:3]:
         where = ".".join(clean(_printable(str(part)), limit=60) for part in problem["loc"]) or "the alert"
-        what = "not valid UTF-8 text" if problem["type"] == "string_unicode" else problem["msg"]
-        told.append(f"{where}: {what}")
+        told.append(f"{where}: {problem['msg']}")
     if len(problems) > len(told):
         told.append(f"and {len(problems) - len(told)} more")
     return "; ".join(told)

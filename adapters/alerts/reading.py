@@ -37,6 +37,32 @@ def load(body: bytes) -> Any:
         _malformed(f"the body is not usable JSON: {error}")
 
 
+def damaged(item: Any) -> str | None:
+    """Name the first text of an alert, or of its labels and annotations, that is not UTF-8."""
+    if not isinstance(item, dict):
+        return None
+    for name, value in item.items():
+        if not _is_utf8(name):
+            return "a field's name"
+        if isinstance(value, str) and not _is_utf8(value):
+            return str(name)
+        if isinstance(value, dict):
+            for inner, text in value.items():
+                if not _is_utf8(inner):
+                    return f"a name in {name}"
+                if isinstance(text, str) and not _is_utf8(text):
+                    return f"{name}.{inner}"
+    return None
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
 
