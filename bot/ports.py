@@ -7,8 +7,9 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from approvals.ledger import Anchor
 from approvals.model import ApprovalRequest, Review
 from approvals.ports import Switch
 from bot.domain.alert import Alert, IngestResult, StoredAlert
@@ -22,9 +23,6 @@ from bot.domain.incident import Incident
 from bot.domain.message import Message
 from bot.domain.outcome import Execution, Outcome
 from bot.domain.proposal import Proposal, Remediation
-
-if TYPE_CHECKING:
-    from approvals.ledger import Anchor
 
 __all__ = [
     "AlertSink",

@@ -149,7 +149,7 @@ async def build(config: Config, seams: Seams | None = None) -> AsyncIterator[App
         store = seams.wrap_store(opened)
         keys = load_keys(config)
         anchors = FileAnchors(config.ledger.anchor_file) if config.ledger.anchor_file else None
-        report = await prove_ledger(store, keys.verifier, anchors)
+        report = (await prove_ledger(store, keys.verifier, anchors)).report
         store.set_ledger_problem(report.problem)
         metrics.ledger_ok.set(1 if report.ok else 0)
         if not report.ok:

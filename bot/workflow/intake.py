@@ -13,6 +13,7 @@ from bot.domain.clock import Clock
 from bot.domain.ids import AlertId, IncidentId, RandomToken, new_id, new_short_id
 from bot.domain.incident import IN_FLIGHT, LIVE, Incident, IncidentState, Mode
 from bot.ports import IncidentStore, Job, JobKind, Transaction
+from bot.telemetry import Metrics
 from bot.workflow.investigation import begin_investigation
 from bot.workflow.requests import end_open_requests
 from bot.workflow.routing import Router, environment_of, service_of
@@ -66,8 +67,10 @@ class Intake:
         rules: GroupingRules,
         clock: Clock,
         token: RandomToken,
+        metrics: Metrics,
     ) -> None:
         self._store = store
+        self._metrics = metrics
         self._router = router
         self._rules = rules
         self._clock = clock
@@ -89,14 +92,17 @@ class Intake:
             ignored = _Ignored()
             for stored in pending:
                 await self._place(tx, stored, now, drafts, groups, ignored)
+            joined = 0
             for draft in drafts.values():
                 await self._write(tx, draft, now)
+                joined += len(draft.alert_ids) - (1 if draft.is_new else 0)
             for reason, ids in ignored.ids.items():
                 await tx.place_alerts(ids, None)
                 await tx.record(
                     AlertsIgnored(count=len(ids), reason=reason, alert_ids=tuple(ids[:_IDS_RECORDED]))
                 )
-            return len(pending) == BATCH
+        self._metrics.alerts_coalesced.inc(joined)
+        return len(pending) == BATCH
 
     async def _place(
         self,
@@ -113,7 +119,7 @@ class Intake:
                 await tx.beat(alert.name, alert.received_at)
             ignored.add("heartbeat", stored.id)
             return
-        group_key = self._group_key(alert)
+        group_key = group_key_of(alert)
         known = groups.get((alert.source, group_key))
         if alert.status is AlertStatus.RESOLVED:
             draft = drafts[known] if known is not None else await self._draft_of_firing(tx, alert, drafts)
@@ -129,7 +135,7 @@ class Intake:
             return
         draft = drafts[known] if known is not None else await self._draft_to_join(tx, alert, now, drafts)
         if draft is None:
-            incident = self._open(alert, group_key, now)
+            incident = open_incident(alert, self._router, self._rules.correlation_labels, now, self._token)
             draft = _Draft(incident=await tx.add_incident(incident), is_new=True)
             drafts[draft.incident.id] = draft
         groups[(alert.source, group_key)] = draft.incident.id
@@ -155,7 +161,7 @@ class Intake:
     ) -> _Draft | None:
         incident = await tx.joinable_incident(
             source=alert.source,
-            group_key=self._group_key(alert),
+            group_key=group_key_of(alert),
             correlation=self._correlation(alert),
             resolved_after=now - self._rules.reopen_within,
         )
@@ -163,33 +169,8 @@ class Intake:
             return None
         return drafts.setdefault(incident.id, _Draft(incident=incident, is_new=False))
 
-    def _group_key(self, alert: Alert) -> str:
-        return alert.group_key or f"{alert.name}:{alert.fingerprint}"
-
     def _correlation(self, alert: Alert) -> dict[str, str]:
-        labels = self._rules.correlation_labels
-        if not labels or labels[-1] not in alert.labels:
-            return {}
-        return {name: alert.labels[name] for name in labels if name in alert.labels}
-
-    def _open(self, alert: Alert, group_key: str, now: datetime) -> Incident:
-        route = self._router.route(alert)
-        runbook = route.runbook_url or alert.links.get("runbook")
-        return Incident(
-            id=IncidentId(new_id("inc", self._token)),
-            short_id=new_short_id(self._token),
-            state=IncidentState.OPEN,
-            severity=alert.severity,
-            title=f"{alert.name}: {alert.summary}" if alert.summary != alert.name else alert.name,
-            service=service_of(alert),
-            environment=environment_of(alert, route),
-            source=alert.source,
-            group_key=group_key,
-            route=replace(route, runbook_url=runbook),
-            correlation=self._correlation(alert),
-            opened_at=now,
-            updated_at=now,
-        )
+        return correlation_of(alert, self._rules.correlation_labels)
 
     async def _write(self, tx: Transaction, draft: _Draft, now: datetime) -> None:
         before = draft.incident
@@ -243,6 +224,41 @@ class Intake:
                 )
             )
         return incident
+
+
+def group_key_of(alert: Alert) -> str:
+    """The sender's grouping, else the alert alone."""
+    return alert.group_key or f"{alert.name}:{alert.fingerprint}"
+
+
+def correlation_of(alert: Alert, labels: tuple[str, ...]) -> dict[str, str]:
+    """The labels by which alerts of different names belong together; none without the most specific."""
+    if not labels or labels[-1] not in alert.labels:
+        return {}
+    return {name: alert.labels[name] for name in labels if name in alert.labels}
+
+
+def open_incident(
+    alert: Alert, router: Router, correlation_labels: tuple[str, ...], now: datetime, token: RandomToken
+) -> Incident:
+    """A new incident that begins with this alert; nothing is stored yet."""
+    route = router.route(alert)
+    runbook = route.runbook_url or alert.links.get("runbook")
+    return Incident(
+        id=IncidentId(new_id("inc", token)),
+        short_id=new_short_id(token),
+        state=IncidentState.OPEN,
+        severity=alert.severity,
+        title=f"{alert.name}: {alert.summary}" if alert.summary != alert.name else alert.name,
+        service=service_of(alert),
+        environment=environment_of(alert, route),
+        source=alert.source,
+        group_key=group_key_of(alert),
+        route=replace(route, runbook_url=runbook),
+        correlation=correlation_of(alert, correlation_labels),
+        opened_at=now,
+        updated_at=now,
+    )
 
 
 def _opened(incident: Incident) -> IncidentOpened:
