@@ -102,6 +102,10 @@ class Reading(Protocol):
         """The newest incident that holds an alert with this fingerprint, from any source."""
         ...
 
+    async def change_of(self, incident_id: IncidentId) -> int:
+        """How many times anything that chat shows of the incident has changed; 0 for an unknown one."""
+        ...
+
     async def pending_alerts(self, limit: int) -> Sequence[StoredAlert]:
         """Alerts that intake has not placed yet, oldest first."""
         ...
