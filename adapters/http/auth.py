@@ -58,17 +58,12 @@ def authenticator(auth: SourceAuth, clock: Clock) -> Authenticator:
 
 
 def refuse_unsafe(host: str, sources: Mapping[str, Source]) -> None:
-    """Raises ConfigError when a source would be open to others than this machine, or has an empty secret."""
+    """Raises ConfigError when a source would be open to others than this machine."""
     problems = [
         f"sources.{name}.auth.unauthenticated: only a loopback listener may have it, and listen.host is "
         f"{host}; give the source a bearer token, or listen on 127.0.0.1"
         for name, source in sources.items()
         if source.auth.unauthenticated and not is_loopback(host)
-    ]
-    problems += [
-        f"sources.{name}.auth: the secret is empty; set one, for example from ${{ENV}}"
-        for name, source in sources.items()
-        if not source.auth.unauthenticated and _has_empty_secret(source.auth)
     ]
     if problems:
         raise ConfigError(problems)
@@ -77,16 +72,6 @@ def refuse_unsafe(host: str, sources: Mapping[str, Source]) -> None:
 def is_loopback(host: str) -> bool:
     """Whether only this machine can connect. A name other than ``localhost`` is not trusted to stay one."""
     return host in ("::1", "localhost") or re.fullmatch(r"127(?:\.\d{1,3}){3}", host) is not None
-
-
-def _has_empty_secret(auth: SourceAuth) -> bool:
-    secrets = (
-        auth.bearer,
-        auth.path_secret,
-        auth.basic.password if auth.basic else None,
-        auth.hmac.secret if auth.hmac else None,
-    )
-    return any(secret is not None and not secret.get_secret_value() for secret in secrets)
 
 
 class _Secret:

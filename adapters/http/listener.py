@@ -22,12 +22,6 @@ from config.schema import Limits, Listen, Source
 Readiness = Callable[[], Awaitable[Mapping[str, str | None]]]
 """Names what must work (``store``, ``chat:matrix``) with None, or with one sentence why it does not."""
 
-_READINESS_SECONDS = 2.0
-_HEADER_SECONDS = 75.0
-"""An idle connection, or one whose request headers are not complete, is closed after this."""
-_LINGER_SECONDS = 2.0
-_DRAIN_SECONDS = 10.0
-
 
 class BoundListener:
     """A listener that has its port. Stop it in two stages: no new connections, then let requests finish."""
@@ -56,13 +50,20 @@ async def open_listener(
     clock: Clock,
     read_seconds: float = 15.0,
     store_seconds: float = 10.0,
-    drain_seconds: float = _DRAIN_SECONDS,
+    header_seconds: float = 75.0,
+    readiness_seconds: float = 2.0,
+    linger_seconds: float = 2.0,
+    drain_seconds: float = 10.0,
 ) -> AsyncIterator[BoundListener]:
     """Listen until the context ends; then requests in flight have ``drain_seconds`` to finish.
 
     ``parsers`` by source kind. A body must be complete within ``read_seconds`` and stored within
-    ``store_seconds``. Raises ConfigError for an open source on a reachable address or a kind without a
-    parser, and Unavailable when the port cannot be bound.
+    ``store_seconds``; a connection that is idle, or whose request headers are not complete, is closed
+    after ``header_seconds``. What still arrives of a refused body is discarded for ``linger_seconds``, so
+    that the sender sees the answer and not a reset connection.
+
+    Raises ConfigError for an open source on a reachable address or a kind without a parser, and
+    Unavailable when the port cannot be bound.
     """
     by_name = {source.name: source for source in sources}
     refuse_unsafe(listen.host, by_name)
@@ -85,13 +86,14 @@ async def open_listener(
         },
         metrics,
         readiness,
+        readiness_seconds,
     )
     runner = web.AppRunner(
         routes.application(),
         access_log=None,
         auto_decompress=False,
-        keepalive_timeout=_HEADER_SECONDS,
-        lingering_time=_LINGER_SECONDS,
+        keepalive_timeout=header_seconds,
+        lingering_time=linger_seconds,
         shutdown_timeout=drain_seconds,
     )
     await runner.setup()
@@ -111,11 +113,18 @@ async def open_listener(
 class _Routes:
     """The handlers. ``stopping`` is set once, when intake ends."""
 
-    def __init__(self, webhooks: Mapping[str, SourceWebhook], metrics: Metrics, readiness: Readiness) -> None:
+    def __init__(
+        self,
+        webhooks: Mapping[str, SourceWebhook],
+        metrics: Metrics,
+        readiness: Readiness,
+        readiness_seconds: float,
+    ) -> None:
         self.stopping = False
         self._webhooks = webhooks
         self._metrics = metrics
         self._readiness = readiness
+        self._readiness_seconds = readiness_seconds
 
     def application(self) -> web.Application:
         application = web.Application()
@@ -145,10 +154,10 @@ class _Routes:
     async def _readyz(self, _request: web.Request) -> web.Response:
         checks: dict[str, Any] = {}
         try:
-            async with asyncio.timeout(_READINESS_SECONDS):
+            async with asyncio.timeout(self._readiness_seconds):
                 found = await self._readiness()
         except TimeoutError:
-            found = {"readiness": f"no answer within {_READINESS_SECONDS:g} s"}
+            found = {"readiness": f"no answer within {self._readiness_seconds:g} s"}
         if self.stopping:
             found = {**found, "listener": "stopping"}
         for name, reason in found.items():
