@@ -22,7 +22,7 @@ from bot.domain.proposal import (
 )
 
 _LABEL = r"[A-Za-z_][A-Za-z0-9_]{0,63}"
-_VALUE = r"[A-Za-z0-9][A-Za-z0-9_.:/@-]{0,126}"
+_VALUE = r"[A-Za-z0-9/][A-Za-z0-9_.:/@-]{0,126}"
 MATCHERS_PATTERN = rf"{_LABEL}={_VALUE}(?:,{_LABEL}={_VALUE}){{0,15}}"
 """``label=value[,label=value]``, at most 16 of them: equality only, so that a silence hides what it names."""
 

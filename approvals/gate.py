@@ -192,7 +192,7 @@ class Gate:
             raise Refused(
                 6,
                 Refusal.TARGET_CHANGED,
-                f"{bound.target_kind} {bound.target_name} is not the approved one any more: its identity changed",
+                f"{bound.target_kind} {bound.target_name} is not the approved one: its identity changed",
             )
         return target
 

@@ -82,7 +82,7 @@ class Anchor:
 
 
 def format_anchor_line(checkpoint: Checkpoint | Anchor) -> str:
-    """Return one line without its end: ``assent-anchor/v1 <size> <head hex> <RFC 3339> <envelope base64>``."""
+    """Return one line, without its end: ``assent-anchor/v1 <size> <head hex> <time> <envelope base64>``."""
     envelope = base64.b64encode(checkpoint.envelope).decode()
     at = to_rfc3339(checkpoint.at)
     return f"{ANCHOR_TAG} {checkpoint.size} {checkpoint.head_hash.hex()} {at} {envelope}"
@@ -103,12 +103,6 @@ def parse_anchor_line(line: str) -> Anchor:
     return Anchor(size=size, head_hash=head_hash, at=at, envelope=envelope)
 
 
-def read_anchors(text: str) -> list[Anchor]:
-    """Parse an anchor file; a last line without its end was cut off while being written and is left out."""
-    complete, _, _ = text.rpartition("\n")
-    return [parse_anchor_line(line) for line in complete.splitlines() if line.strip()]
-
-
 class SignedHead(Protocol):
     """What a checkpoint's envelope says once its signature is verified."""
 
@@ -120,8 +114,8 @@ class SignedHead(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerReport:
-    """``entries`` hold together from the first on, ending in ``head``. ``first_bad`` is the sequence number of
-    the first entry that is changed, missing or not proven; None where the fault is not in an entry."""
+    """``entries`` hold together from the first on, ending in ``head``. ``first_bad`` is the sequence number
+    of the first entry that is changed, missing or not proven; None where the fault is not in an entry."""
 
     ok: bool
     entries: int

@@ -30,11 +30,16 @@ _MAKE_ONE = "make one with: assent keys generate"
 class Ed25519Signer:
     """Signs with one Ed25519 key. Its representation shows the key id and never the key."""
 
-    __slots__ = ("_public", "_signer")
+    __slots__ = ("_public", "_public_pem", "_signer")
 
     def __init__(self, private_key: Ed25519PrivateKey) -> None:
         self._signer = CryptoSigner(private_key)
         self._public = self._signer.public_key
+        self._public_pem = (
+            private_key.public_key()
+            .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+            .decode()
+        )
 
     @property
     def key_id(self) -> str:
@@ -43,7 +48,7 @@ class Ed25519Signer:
     @property
     def public_pem(self) -> str:
         """The public half, PEM (SubjectPublicKeyInfo): what another installation trusts."""
-        return str(self._public.keyval["public"])
+        return self._public_pem
 
     @property
     def public_key(self) -> Key:
