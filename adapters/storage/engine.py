@@ -1,0 +1,239 @@
+"""Opening the database file: one writer, a few readers, and nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import fcntl
+import logging
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from adapters.storage.rows import Rows, Statements, translated, uninterrupted
+from adapters.storage.schema import refuse_other_schema, upgrade
+from bot.domain.errors import ConfigError, Unavailable
+
+_PRAGMAS = (
+    "PRAGMA busy_timeout=5000",
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA journal_size_limit=67108864",
+)
+_PRAGMAS_READING = ("PRAGMA busy_timeout=5000", "PRAGMA query_only=ON")
+_READERS = 4
+
+
+@contextmanager
+def sole_owner(path: Path) -> Iterator[None]:
+    """Hold ``<path>.lock`` while the database is open; the kernel lets go when the process dies.
+
+    Raises ConfigError when another process holds it or the folder cannot be written.
+    """
+    lock = path.with_name(path.name + ".lock")
+    try:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ConfigError(
+            [f"the store cannot be opened at {path}: {error.strerror}: {_remedy(error)}"]
+        ) from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(handle, 32).decode(errors="replace").strip() or "unknown"
+            raise ConfigError(
+                [
+                    f"the store {path} is open in another process (pid {holder}): stop that one, "
+                    "or give this one a store of its own"
+                ]
+            ) from None
+        os.ftruncate(handle, 0)
+        os.write(handle, f"{os.getpid()}\n".encode())
+        yield
+    finally:
+        os.close(handle)
+
+
+def _remedy(error: OSError) -> str:
+    if error.errno == errno.ENOENT:
+        return "create the folder first"
+    return "make the folder writable for the user that Assent runs as"
+
+
+def _make_private(path: Path) -> None:
+    """Evidence and chat lie in the file: only its owner may read it. WAL and index files inherit the mode."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def _must_exist(path: Path) -> None:
+    if not path.is_file():
+        raise ConfigError([f"there is no store at {path}: has the service run with this configuration?"])
+
+
+def _engine(path: Path, *, read_only: bool) -> AsyncEngine:
+    location = f"file:{quote(str(path))}?mode={'ro' if read_only else 'rw'}"
+    engine = create_async_engine(f"sqlite+aiosqlite:///{location}&uri=true", poolclass=NullPool)
+    pragmas = _PRAGMAS_READING if read_only else _PRAGMAS
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: Any, record: object) -> None:
+        # The driver must never begin or commit by itself: every BEGIN is ours.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in pragmas:
+            cursor.execute(pragma)
+        cursor.close()
+
+    # At DEBUG the driver's own logger writes every statement with its parameters.
+    logging.getLogger("aiosqlite").setLevel(logging.INFO)
+    return engine
+
+
+class Readers:
+    """A pool of connections that only read, opened as they are needed."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._statements = Statements()
+        self._opened: list[AsyncConnection] = []
+        self._idle: list[Rows] = []
+        self._may_read = asyncio.Semaphore(_READERS)
+        self._closed = False
+
+    async def connect(self) -> AsyncConnection:
+        with _connecting():
+            connection = await self._engine.connect()
+        self._opened.append(connection)
+        return connection
+
+    async def _rows_on(self, connection: AsyncConnection) -> Rows:
+        raw = await connection.get_raw_connection()
+        driver = raw.driver_connection
+        if driver is None:
+            raise Unavailable("store", "the database connection is closed")
+        return Rows(driver, self._statements)
+
+    async def _open_reader(self) -> None:
+        connection = await self.connect()
+        with _connecting():
+            await connection.exec_driver_sql("PRAGMA query_only=ON")
+        self._idle.append(await self._rows_on(connection))
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Rows]:
+        """A read-only connection on one snapshot. Raises Unavailable once the store is closed."""
+        async with self._may_read:
+            if self._closed:
+                raise Unavailable("store", "it is closed")
+            if not self._idle:
+                await uninterrupted(self._open_reader())
+            rows = self._idle.pop()
+            try:
+                await rows.begin("BEGIN")
+                yield rows
+            finally:
+                try:
+                    await uninterrupted(rows.rollback())
+                finally:
+                    self._idle.append(rows)
+
+    async def close(self) -> None:
+        self._closed = True
+        for connection in self._opened:
+            await connection.close()
+        await self._engine.dispose()
+
+
+class Connections(Readers):
+    """The writer's connection behind a lock that serves waiters in order, and the readers."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        super().__init__(engine)
+        self._may_write = asyncio.Lock()
+        self._holder: asyncio.Task[Any] | None = None
+        self._writer: Rows | None = None
+
+    async def open_writer(self) -> None:
+        connection = await self.connect()
+        with _connecting():
+            await connection.run_sync(upgrade)
+        self._writer = await self._rows_on(connection)
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[Rows]:
+        """The writer in a transaction that ends with the block: whoever has it commits; leaving without
+        that rolls back. Raises Unavailable once the store is closed."""
+        if self._holder is asyncio.current_task() is not None:
+            raise RuntimeError("a transaction inside a transaction of the same task would wait for ever")
+        async with self._may_write:
+            if self._writer is None or self._closed:
+                raise Unavailable("store", "it is closed")
+            self._holder = asyncio.current_task()
+            try:
+                await self._writer.begin("BEGIN IMMEDIATE")
+                yield self._writer
+            finally:
+                # Reached by a cancellation too, even one that came while BEGIN was on its way.
+                try:
+                    await uninterrupted(self._writer.rollback())
+                finally:
+                    self._holder = None
+
+    async def close(self) -> None:
+        async with self._may_write:
+            await super().close()
+
+
+@contextmanager
+def _connecting() -> Iterator[None]:
+    """Errors of the few statements that run through SQLAlchemy, as those of all others."""
+    try:
+        yield
+    except DBAPIError as error:
+        with translated():
+            raise error.orig or error from None
+
+
+@asynccontextmanager
+async def open_connections(path: Path) -> AsyncIterator[Connections]:
+    """Own the file, bring its schema up to date, and connect.
+
+    Raises ConfigError when the path cannot be used, another process owns it, or a newer Assent wrote it;
+    IntegrityError when the file is damaged; Unavailable when the disk refuses.
+    """
+    with sole_owner(path):
+        _make_private(path)
+        connections = Connections(_engine(path, read_only=False))
+        try:
+            await connections.open_writer()
+            yield connections
+        finally:
+            await uninterrupted(connections.close())
+
+
+@asynccontextmanager
+async def open_readers(path: Path) -> AsyncIterator[Readers]:
+    """Connect for reading only, beside whoever owns the file.
+
+    Raises ConfigError when there is no store or its schema is not this release's, IntegrityError when it is
+    damaged.
+    """
+    _must_exist(path)
+    readers = Readers(_engine(path, read_only=True))
+    try:
+        connection = await readers.connect()
+        with _connecting():
+            await connection.run_sync(refuse_other_schema)
+        yield readers
+    finally:
+        await uninterrupted(readers.close())

@@ -1,0 +1,59 @@
+"""What a chat platform told us, kept before anybody acts on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from sqlalchemy import bindparam, select
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from adapters.storage.codec import Codec
+from adapters.storage.engine import Connections
+from adapters.storage.tables import inbox, positions
+from bot.domain.chat import Inbound
+from bot.ports import Job, JobKind
+
+_POSITION = select(positions.c.position).where(positions.c.platform == bindparam("platform"))
+_move = upsert(positions).values({name: bindparam(name) for name in ("platform", "position")})
+_MOVE = _move.on_conflict_do_update(
+    index_elements=[positions.c.platform], set_={"position": _move.excluded.position}
+)
+_ADD = (
+    upsert(inbox)
+    .values({name: bindparam(name) for name in ("platform", "event_id", "kind", "body")})
+    .on_conflict_do_nothing(index_elements=[inbox.c.platform, inbox.c.event_id])
+    .returning(inbox.c.seq)
+)
+
+
+class SqlInbox:
+    """Events and position in one transaction: after a crash the platform is asked again from there."""
+
+    def __init__(
+        self, connections: Connections, codec: Codec, wake: Callable[[Job, datetime | None], None]
+    ) -> None:
+        self._connections = connections
+        self._codec = codec
+        self._wake = wake
+
+    async def position(self, platform: str) -> str | None:
+        async with self._connections.reading() as rows:
+            found: str | None = await rows.value(_POSITION, platform=platform)
+            return found
+
+    async def store(self, platform: str, events: Sequence[Inbound], position: str | None) -> None:
+        """``position`` None leaves the stored one. Raises Unavailable with nothing stored."""
+        encoded = [(event.event_id, *self._codec.encode_inbound(event)) for event in events]
+        added = 0
+        async with self._connections.writing() as rows:
+            for event_id, kind, body in encoded:
+                new = await rows.first(_ADD, platform=platform, event_id=event_id, kind=kind, body=body)
+                added += new is not None
+            if position is not None:
+                await rows.all(_MOVE, platform=platform, position=position)
+            await rows.commit(then=lambda: self._announce(added))
+
+    def _announce(self, added: int) -> None:
+        if added:
+            self._wake(Job(kind=JobKind.INBOUND), None)

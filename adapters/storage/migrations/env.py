@@ -1,0 +1,13 @@
+"""Alembic's entry: runs the migrations on the connection and in the transaction of whoever called."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from adapters.storage.tables import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"], target_metadata=metadata, transactional_ddl=True
+)
+with context.begin_transaction():
+    context.run_migrations()
