@@ -20,7 +20,7 @@ from adapters.executors.output import RAW_BYTES, tidy_line, tidy_output
 from adapters.executors.process.handle import ProcessHandle
 from adapters.executors.process.health import answers
 from adapters.executors.process.identity import ABSENT, RunningProcess, observe
-from adapters.executors.process.inventory import Inventory, read_pid_file
+from adapters.executors.process.inventory import Inventory, PidFile, read_pid_file
 from adapters.executors.process.launch import Command, Launched, launch_detached, run_command
 from adapters.executors.process.marker import Markers, recorded_result, replace_file
 from adapters.executors.process.preflight import obstacles
@@ -32,6 +32,9 @@ from config.schema import ManagedProcess
 
 SETTLE = 0.5
 """Seconds a new process must live before it counts as started."""
+
+DAEMON_WAIT = 1.0
+"""Seconds for a ``start`` command that goes into the background to name itself in the pid file."""
 
 KILL_WAIT = 5.0
 """Seconds to wait after SIGKILL; a process that outlives it hangs in the kernel."""
@@ -56,6 +59,7 @@ class _Run:
     steps: list[str] = field(default_factory=list)
     launched: bool = False
     log_from: int = 0
+    pid_file_before: PidFile | None = None
     output: str = ""
     new_uid: str | None = None
 
@@ -213,6 +217,10 @@ class ProcessExecutor:
             how = await self._stop(run, process)
         run.log_from = _size(run.entry.log_file)
         try:
+            run.pid_file_before = read_pid_file(run.entry)
+        except Unavailable:
+            run.pid_file_before = None
+        try:
             launched = launch_detached(command, run.entry.log_file)
         except OSError as error:
             raise _Failed(f"{how}, but it could not be started again: {error}") from error
@@ -247,16 +255,18 @@ class ProcessExecutor:
 
     async def _settled(self, run: _Run, launched: Launched) -> RunningProcess:
         """Return the new process once it has lived for a moment, with a pid file that names it."""
-        before = observe(launched.pid)
         await asyncio.wait({launched.exit}, timeout=SETTLE)
-        if not launched.exit.done() and before is not None:
-            fresh = observe(launched.pid) or before
+        fresh = None if launched.exit.done() else await asyncio.to_thread(observe, launched.pid)
+        if fresh is not None:
             await asyncio.to_thread(self._name_in_pid_file, run, fresh)
             return fresh
-        code = await launched.exit
-        daemon = await asyncio.to_thread(self._daemon, run) if code == 0 else None
+        await asyncio.wait({launched.exit}, timeout=SETTLE)
+        if not launched.exit.done():
+            raise _Failed(f"pid {launched.pid} was started, but it cannot be seen: look at it yourself")
+        code = launched.exit.result()
+        daemon = await self._daemon(run) if code == 0 else None
         if daemon is None:
-            how = f"with exit code {code}" if code >= 0 else f"by {signal.Signals(-code).name}"
+            how = f"with exit code {code}" if code >= 0 else f"by signal {-code}"
             raise _Failed(f"the new process ended {how} within {SETTLE:g} s: {run.entry.name} is down")
         run.note(f"it went into the background as pid {daemon.pid}")
         return daemon
@@ -275,14 +285,21 @@ class ProcessExecutor:
             return
         run.note(f"wrote {run.entry.pid_file}")
 
-    def _daemon(self, run: _Run) -> RunningProcess | None:
-        """The background process that a ``start`` command left behind and named in the pid file."""
-        try:
-            written = read_pid_file(run.entry)
-        except Unavailable:
-            return None
-        process = observe(written.pid) if written is not None else None
-        return process if process is not None and process.uid != run.target.uid else None
+    async def _daemon(self, run: _Run) -> RunningProcess | None:
+        """The background process that ``start`` left behind; it may still be writing its pid file."""
+        deadline = time.monotonic() + DAEMON_WAIT
+        while True:
+            try:
+                written = await asyncio.to_thread(read_pid_file, run.entry)
+            except Unavailable:
+                written = None
+            process = observe(written.pid) if written is not None else None
+            # A pid file that nobody wrote since can only name the old process, or a stranger.
+            if process is not None and written != run.pid_file_before:
+                return process
+            if time.monotonic() >= deadline:
+                return None
+            await asyncio.sleep(POLL)
 
     async def _healthy(self, run: _Run, launched: Launched) -> str:
         if run.entry.health_url is None:

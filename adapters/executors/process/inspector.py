@@ -99,9 +99,13 @@ class ProcessInspector:
             command = shlex.join(entry.restart)
             return redact(f"cd {shlex.quote(str(entry.cwd))} && {command}" if entry.cwd else command)
         pid_file, log = shlex.quote(str(entry.pid_file)), shlex.quote(str(entry.log_file or "/dev/null"))
-        start = f"setsid {shlex.join(entry.start)} >>{log} 2>&1 </dev/null & echo $! >{pid_file}"
+        # The new process writes its own pid: what "$!" says depends on the shell's job control.
+        start = (
+            f"""setsid sh -c 'echo $$ >"$0"; exec "$@"' {pid_file} {shlex.join(entry.start)} """
+            f">>{log} 2>&1 </dev/null &"
+        )
         if entry.cwd:
-            start = f"cd {shlex.quote(str(entry.cwd))} && {{ {start}; }}"
+            start = f"cd {shlex.quote(str(entry.cwd))} && {{ {start} }}"
         return redact(f'kill -TERM "$(cat {pid_file})"; {start}')
 
     def inspect_hint(self, action: Action, target: Target) -> str:
