@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,11 @@ class Loaded:
 
     config: Config
     warnings: tuple[str, ...] = ()
+
+
+def process_environment() -> Mapping[str, str]:
+    """A copy of the process's environment, for programs that are started on our behalf."""
+    return dict(os.environ)
 
 
 def load(
@@ -115,6 +121,9 @@ def _validated(
     for detail in details:
         place: Place = detail["loc"]
         broken.add(str(place[0]) if place else "")
+        if detail["type"] == "extra_forbidden" and len(place) == 1:
+            # A misspelt section was meant for this one, which then only looks empty.
+            broken.update(get_close_matches(str(place[0]), list(Config.model_fields), n=1))
         if _already_told(place, detail["type"], resolver, document):
             continue
         reason, remedy = explain(detail, Config)
