@@ -107,6 +107,10 @@ class Synapse:
             process.kill()
             await asyncio.to_thread(process.wait)
 
+    @property
+    def running(self) -> bool:
+        return self._process is not None
+
     async def register(self, name: str | None = None, password: str | None = None) -> Account:
         """Create a user through the shared-secret endpoint; without a name, a new one."""
         name = name or f"user{secrets.token_hex(5)}"

@@ -63,7 +63,9 @@ class Held:
     def _drop(self, event_id: str, why: str) -> None:
         entry = self._entries.pop(event_id)
         sender = entry["event"].get("sender")
-        _log.warning("matrix_message_never_read", event=event_id, room=entry["room"], sender=sender, why=why)
+        _log.warning(
+            "matrix_message_never_read", event_id=event_id, room=entry["room"], sender=sender, why=why
+        )
 
     def _save(self) -> None:
         write_private(self._file, json.dumps(list(self._entries.values())))

@@ -118,7 +118,8 @@ class Receiver:
         """Return the inbound events, and the held messages that have become readable with this answer."""
         found: list[Inbound] = []
         read: set[str] = set()
-        for room, raw in self._held:
+        # Keys come as to-device events: without one, nothing has become readable.
+        for room, raw in self._held if answer["to_device"]["events"] else ():
             plain = self._plain(room, raw)
             if plain is not None:
                 read.add(str(raw["event_id"]))
@@ -137,6 +138,7 @@ class Receiver:
                 if plain is not None:
                     found += self._understand(room, *plain)
                 elif raw.get("event_id"):
+                    _log.info("matrix_message_unreadable", room=room, event_id=raw["event_id"])
                     self._held.add(room, raw, self._clock.now())
         return _without_repeats(found), read
 
@@ -148,8 +150,7 @@ class Receiver:
             return raw, False
         try:
             return self._wire.crypto.decrypt(room, raw)
-        except Undecryptable as error:
-            _log.info("matrix_message_unreadable", room=room, event=raw.get("event_id"), why=str(error))
+        except Undecryptable:
             return None
 
     def _understand(self, room: str, raw: Raw, verified: bool) -> list[Inbound]:
@@ -252,7 +253,12 @@ def _normal(answer: dict[str, Any]) -> dict[str, Any]:
             "timeline": {"limited": False, **timeline, "events": timeline.get("events") or []},
             "state": {"events": (info.get("state") or {}).get("events") or []},
         }
-    return {**answer, "rooms": {**rooms, "join": joined, "invite": rooms.get("invite") or {}}}
+    to_device = {"events": (answer.get("to_device") or {}).get("events") or []}
+    return {
+        **answer,
+        "to_device": to_device,
+        "rooms": {**rooms, "join": joined, "invite": rooms.get("invite") or {}},
+    }
 
 
 def _inviter(info: Raw, user_id: str) -> str:

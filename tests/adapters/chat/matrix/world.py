@@ -85,8 +85,10 @@ class MatrixWorld:
             return
         stack, task = running
         task.cancel()
-        await asyncio.wait([task])
+        (result,) = await asyncio.gather(task, return_exceptions=True)
         await stack.aclose()
+        if not isinstance(result, asyncio.CancelledError):
+            raise AssertionError(f"receiving ended by itself: {result!r}")
 
     async def human_reacts(self, message: MessageRef, key: str) -> str:
         return await self.person.react(message.room, message.message_id, key)
