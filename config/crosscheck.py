@@ -37,6 +37,10 @@ class Report:
     def shown(self, place: Place, value: object) -> str:
         return self._resolver.given.get(place) or f"'{value}'"
 
+    def is_given(self, place: Place) -> bool:
+        """Whether the value came from a variable or a file, and so may be a secret put in the wrong place."""
+        return place in self._resolver.given
+
     def hint(self, value: str, known: Sequence[str]) -> str:
         """The known name that was probably meant, or all of them."""
         return nearest(value, list(known)) or f"use one of: {', '.join(known)}"
@@ -80,8 +84,8 @@ def _unique(config: Config, broken: Collection[str], report: Report) -> None:
             if value in (None, False):
                 continue
             if value in first:
-                taken = f"{what} {report.shown(place, value)} is taken by {show_place(first[value])}"
-                report.problem(place, taken, remedy)
+                shown = "" if value is True else f" {report.shown(place, value)}"
+                report.problem(place, f"{what}{shown} is taken by {show_place(first[value])}", remedy)
             first.setdefault(value, place)
 
 
@@ -208,7 +212,12 @@ def _rooms(config: Config, report: Report) -> None:
 
 
 def _named_rooms(config: Config, report: Report) -> None:
-    known = [room.name for room in config.chat.rooms]
+    known = {room.name for room in config.chat.rooms}
+    plain = [
+        room.name
+        for index, room in enumerate(config.chat.rooms)
+        if not report.is_given(("chat", "rooms", index, "name"))
+    ]
     named: list[tuple[Place, str]] = [
         (("chat", "default_rooms", index), name) for index, name in enumerate(config.chat.default_rooms)
     ]
@@ -216,11 +225,7 @@ def _named_rooms(config: Config, report: Report) -> None:
         named += [(("routes", index, "rooms", position), name) for position, name in enumerate(rule.rooms)]
     for place, name in named:
         if known and name not in known:
-            report.problem(
-                place,
-                f"{report.shown(place, name)} is no room",
-                report.hint(name, known),
-            )
+            report.problem(place, f"{report.shown(place, name)} is no room", report.hint(name, plain))
 
 
 def _people(config: Config, report: Report) -> None:

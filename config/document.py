@@ -193,7 +193,11 @@ _SYNTAX = (
     ),
     ("unexpected end of stream", "quotes that are never closed", "close the quotes"),
     (r"expected ',' or '\]'", "a '[' that is never closed, or a missing comma", "close it with ']'"),
-    (r"expected ',' or '\}'", "a '{' that is never closed, or a missing comma", "close it with '}'"),
+    (
+        r"expected ',' or '\}'",
+        "a '{' that is never closed, or a missing comma",
+        "close it with '}', and put every ${NAME} within it in quotes",
+    ),
     (
         "escape (sequence|character)",
         "a backslash in double quotes that is no escape",

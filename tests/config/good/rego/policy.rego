@@ -1,0 +1,5 @@
+package assent
+
+import rego.v1
+
+default allow := false
