@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from adapters.storage.ingest import Ingest
 from adapters.storage.ledger_rows import Chain, stored_head
 from adapters.storage.pending import implied_work
 from adapters.storage.rows import Rows
-from adapters.storage.tables import outbox
+from adapters.storage.tables import incidents, outbox
 from adapters.storage.transaction import SqlReading, SqlTransaction
 from approvals.ledger import Checkpoint, Entry, Head
 from approvals.ports import GateCase, Switch
@@ -27,14 +28,29 @@ from bot.domain.alert import Alert, IngestResult
 from bot.domain.audit import AuditEvent
 from bot.domain.chat import Inbound
 from bot.domain.clock import Clock
+from bot.domain.errors import Unavailable
 from bot.domain.ids import ExecutionId, RequestId
-from bot.domain.incident import IncidentState
+from bot.domain.incident import LIVE, IncidentState
 from bot.domain.outcome import Execution, ExecutionResult
 from bot.ports import Job, PendingJob
 
 Wake = Callable[[Job, datetime | None], None]
 
 _LAST_DELIVERY = select(func.max(outbox.c.sequence))
+_LIVE_INCIDENTS = (
+    select(func.count())
+    .select_from(incidents)
+    .where(*(incidents.c.state != state.value for state in IncidentState if state not in LIVE))
+)
+_PENDING_DELIVERIES = select(func.count()).select_from(outbox).where(outbox.c.sent_at.is_(None))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """See :meth:`SqlStore.counts`."""
+
+    live_incidents: int
+    pending_deliveries: int
 
 
 class SqlStore:
@@ -89,6 +105,22 @@ class SqlStore:
     async def pending_work(self) -> Sequence[PendingJob]:
         async with self._connections.reading() as rows:
             return await implied_work(rows)
+
+    async def healthy(self) -> str | None:
+        """None while a write could begin now, else one sentence why not."""
+        try:
+            async with self._connections.writing():
+                return None
+        except Unavailable as error:
+            return error.reason
+
+    async def counts(self) -> Counts:
+        """What operators watch: live incidents, and messages not delivered yet."""
+        async with self._connections.reading() as rows:
+            return Counts(
+                live_incidents=int(await rows.value(_LIVE_INCIDENTS) or 0),
+                pending_deliveries=int(await rows.value(_PENDING_DELIVERIES) or 0),
+            )
 
     # AlertSink
 

@@ -9,8 +9,6 @@ from pathlib import Path
 import aiohttp
 
 import config as config_package
-from adapters.executors.alertmanager import AlertmanagerExecutor, AlertmanagerInspector
-from adapters.executors.process import ProcessExecutor, ProcessInspector
 from adapters.keys import Ed25519Signer, TrustedKeys, load_signer, load_trusted
 from adapters.policy import load_engine
 from adapters.storage import SqlStore
@@ -45,7 +43,7 @@ def load_keys(config: Config) -> Keys:
     signer = None
     if config.keys.signing_key is not None:
         signer = load_signer(config.keys.signing_key.get_secret_value())
-    return Keys(signer=signer, verifier=load_trusted(config.keys.trusted, own=signer))
+    return Keys(signer=signer, verifier=load_trusted(config.keys.trusted, signer=signer))
 
 
 def policy_directory(config: Config) -> Path:
@@ -75,12 +73,18 @@ def freezes(config: Config) -> tuple[FreezeWindow, ...]:
 
 def build_inspectors(config: Config, seams: Seams, session: aiohttp.ClientSession) -> dict[str, Inspector]:
     """The reading halves, by executor name: they look, try and verify, and cannot change anything."""
+    if seams.acting is not None:
+        return {name: inspector for name, (inspector, _) in seams.acting.items()}
     inspectors: dict[str, Inspector] = {}
     if config.execution.processes:
+        from adapters.executors.process import ProcessInspector
+
         inspectors["process"] = ProcessInspector(
             config.execution.processes, clock=seams.clock, environment=process_environment()
         )
     if config.execution.alertmanager is not None:
+        from adapters.executors.alertmanager import AlertmanagerInspector
+
         inspectors["alertmanager"] = AlertmanagerInspector(
             config.execution.alertmanager, session=session, clock=seams.clock
         )
@@ -91,7 +95,11 @@ def _build_executors(config: Config, seams: Seams, session: aiohttp.ClientSessio
     executors: dict[str, Executor] = {}
     if not config.execution.enabled:
         return executors
+    if seams.acting is not None:
+        return {name: executor for name, (_, executor) in seams.acting.items()}
     if config.execution.processes:
+        from adapters.executors.process import ProcessExecutor
+
         executors["process"] = ProcessExecutor(
             config.execution.processes,
             clock=seams.clock,
@@ -100,10 +108,12 @@ def _build_executors(config: Config, seams: Seams, session: aiohttp.ClientSessio
             timeout=config.execution.timeout,
         )
     if config.execution.alertmanager is not None:
+        from adapters.executors.alertmanager import AlertmanagerExecutor
+
         executors["alertmanager"] = AlertmanagerExecutor(
             config.execution.alertmanager, session=session, clock=seams.clock
         )
-    return {name: seams.wrap_executor(executor) for name, executor in executors.items()}
+    return executors
 
 
 def build_gate(

@@ -19,7 +19,7 @@ import structlog
 from adapters.alerts import parsers
 from adapters.anchors import FileAnchors
 from adapters.http import BoundListener, open_listener
-from adapters.queue import LocalQueue
+from adapters.queue.local import LocalQueue
 from adapters.schedule import open_schedule
 from adapters.storage import SqlStore, open_store
 from approvals.catalogue import builtin_catalogue
@@ -50,7 +50,7 @@ from bot.workflow.proving import prove_ledger
 from bot.workflow.remediation import Remediating
 from bot.workflow.reviewing import Reviewing
 from bot.workflow.verification import Verifying
-from config.loader import config_digest
+from config.dump import config_digest
 from config.schema import Config
 
 Handler = Callable[[str], Awaitable[None]]

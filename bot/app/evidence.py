@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import aiohttp
-from investigators.registry import DeterministicInvestigator
 
 from bot.app.seams import Seams
 from config.schema import Config
@@ -12,6 +11,10 @@ from investigators.ports import HostSource, Investigator, MetricSource
 
 def build_investigator(config: Config, seams: Seams, session: aiohttp.ClientSession) -> Investigator:
     """The deterministic investigator over every configured source."""
+    if seams.investigator is not None:
+        return seams.investigator
+    from investigators.registry import DeterministicInvestigator
+
     metrics: list[MetricSource] = []
     hosts: list[HostSource] = []
     if config.evidence.prometheus:

@@ -8,19 +8,16 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 from adapters.storage import SqlStore
-from approvals.ports import Executor
+from approvals.ports import Executor, Inspector
 from bot.domain.clock import Clock, SystemClock
 from bot.domain.ids import RandomToken
 from bot.ports import Chat
 from config.schema import Config
+from investigators.ports import Investigator
 
 
 def _same_store(store: SqlStore) -> SqlStore:
     return store
-
-
-def _same_executor(executor: Executor) -> Executor:
-    return executor
 
 
 def _raise_nothing(error: Exception) -> None:
@@ -33,11 +30,15 @@ OpenChats = Callable[[Config, Clock], AbstractAsyncContextManager[Mapping[str, C
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seams:
-    """What :func:`bot.app.build.build` takes instead of its own choice. The defaults change nothing."""
+    """What :func:`bot.app.build.build` takes instead of its own choice. The defaults change nothing.
+
+    ``acting`` replaces every configured executor, as reading and writing half by name.
+    """
 
     clock: Clock = field(default_factory=SystemClock)
     token: RandomToken = secrets.token_hex
     open_chats: OpenChats | None = None
+    investigator: Investigator | None = None
+    acting: Mapping[str, tuple[Inspector, Executor]] | None = None
     wrap_store: Callable[[SqlStore], SqlStore] = _same_store
-    wrap_executor: Callable[[Executor], Executor] = _same_executor
     on_error: Callable[[Exception], None] = _raise_nothing

@@ -21,6 +21,7 @@ async def run(path: Path) -> int:
     config = load_config(path)
     configure_logging(config.telemetry.log_format, config.telemetry.log_level, sys.stderr)
     stop = asyncio.Event()
+    ended: tuple[Exception | ExceptionGroup[Exception], ...] = ()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -34,8 +35,10 @@ async def run(path: Path) -> int:
         try:
             await app.run(stop)
         except* Exception as group:  # noqa: BLE001 - the last boundary: said, then the process ends
-            for error in group.exceptions:
-                _log.critical("part_ended", error=str(error), exc_info=error)
-            return 1
+            ended = group.exceptions
+    for error in ended:
+        _log.critical("part_ended", error=str(error), exc_info=error)
+    if ended:
+        return 1
     _log.info("stopped")
     return 0

@@ -23,7 +23,7 @@ _KEY_END = (
 
 _UNMASKED = r"(?!\[redacted:)"
 
-_ASSIGN = r"(?:[ \t]*(?::=|=>|[:=])[ \t]*|%3[aAdD])"
+_ASSIGN = r"(?:[ \t]*+(?::=|=>|[:=])[ \t]*+|%3[aAdD])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +56,23 @@ _RULES: tuple[_Rule, ...] = (
     _rule(
         "authorization",
         "authorization",
-        r"((?:proxy-)?authorization\\?[\"']?[ \t]*(?:=>|[:=])[ \t]*\\?[\"']?)" + _UNMASKED + r"[^\r\n\"'\\]+",
+        r"((?:proxy-)?authorization\\?+[\"']?+[ \t]*+(?:=>|[:=])[ \t]*+\\?+[\"']?+)"
+        + _UNMASKED
+        + r"[^\r\n\"'\\]+",
         r"\1",
     ),
     _rule(
         "cookie",
         "cookie",
-        r"((?<![\w-])(?:set-)?cookie2?:[ \t]*)" + _UNMASKED + r"[^\r\n\"'\\]+",
+        r"((?<![\w-])(?:set-)?cookie2?:[ \t]*+)" + _UNMASKED + r"[^\r\n\"'\\]+",
         r"\1",
     ),
     # A YAML block: `password: |` and the indented lines below it.
     _rule(
         "secret",
         _KEY_HINTS,
-        r"(" + _KEY_END + r"[\"']?:[ \t]*[|>][-+0-9]{0,2}[ \t]*\r?\n)(?P<in>[ \t]+)"
-        r"(?![ \t]*\[redacted:)[^\n]*(?:\n(?P=in)[^\n]*)*",
+        r"(" + _KEY_END + r"[\"']?:[ \t]*[|>][-+0-9]{0,2}[ \t]*\r?\n)(?P<in>[ \t]++)"
+        r"(?!\[redacted:)[^\n]*(?:\n(?P=in)[^\n]*)*",
         r"\1\g<in>",
         also="| >",
     ),
@@ -78,7 +80,7 @@ _RULES: tuple[_Rule, ...] = (
     _rule(
         "secret",
         _KEY_HINTS,
-        r"(" + _KEY_END + r"\\?[\"']?" + _ASSIGN + r"(?:[bru]?)(?P<q>\\?[\"']))" + _UNMASKED + r"(?!(?P=q))"
+        r"(" + _KEY_END + r"\\?+[\"']?+" + _ASSIGN + r"[bru]?+(?P<q>\\?[\"']))" + _UNMASKED + r"(?!(?P=q))"
         r"(?:(?!(?P=q))(?:\\[^\r\n]|[^\\\r\n]))+",
         r"\1",
         also="\" '",
@@ -89,12 +91,12 @@ _RULES: tuple[_Rule, ...] = (
         _KEY_HINTS,
         r"("
         + _KEY_END
-        + r"\\?[\"']?"
+        + r"\\?+[\"']?+"
         + _ASSIGN
-        + r"\\?[\"']?)"
+        + r"\\?+[\"']?+)"
         + _UNMASKED
         + r"(?!(?:null|none|nil|true|false)\b)"
-        r"(?:[^\s\"'<>\\,;&}\])\[]|[,;&}\])](?!\s|\Z|[\w.%-]{1,64}[\"']?[=:])){3,}",
+        r"(?:[^\s\"'<>\\,;&}\])\[]|\\(?![nrt\"'])|[,;&}\])](?!\s|\Z|[\w.%-]{1,64}[\"']?[=:])){3,}",
         r"\1",
         also=": = %3a %3d",
     ),
@@ -102,7 +104,7 @@ _RULES: tuple[_Rule, ...] = (
         "secret",
         "--",
         r"(--?(?:[a-z0-9]{1,32}-){0,4}(?:password|passwd|passphrase|secret|token|api-key|access-key|private-key)"
-        r"[ \t]+[\"']?)" + _UNMASKED + r"(?!-)[^\s\"']{3,}",
+        r"[ \t]++[\"']?+)" + _UNMASKED + r"(?!-)[^\s\"']{3,}",
         r"\1",
     ),
     _rule(
@@ -132,17 +134,16 @@ _RULES: tuple[_Rule, ...] = (
     _rule("webhook", "/api/webhooks/", r"(/api/webhooks/\d{5,25}/)[\w-]{8,}", r"\1"),
     _rule("jwt", "eyj", r"(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*){0,3}"),
     _rule("token", "eyjr", r"(?<![\w-])eyJrIjoi[\w-]{20,}={0,2}"),
-    # A word of prose behind "bearer" or "basic" is all small letters; a credential hardly ever is.
+    # A word of prose behind "bearer" or "basic" has no digit and no capital inside; a credential has.
     _rule(
         "token",
         "bearer basic",
-        r"(\b(?:bearer|basic)[ \t]{1,8})"
+        r"(\b(?:bearer|basic)[ \t]{1,8}+)"
         + _UNMASKED
-        + r"(?-i:(?=[a-z]{0,64}[A-Z0-9._~+/=-])(?![A-Za-z]?[a-z]{0,24}[.,:;/-]?(?![\w.~+/=-])))"
-        r"[\w.~+/-]{6,}={0,2}",
+        + r"(?-i:(?=[\w.~+/-]{0,64}?(?:\d|[a-z][A-Z]|[A-Z]{2}|=)))[\w.~+/-]{6,}={0,2}",
         r"\1",
     ),
-    _rule("token", "bearer", r"(\bbearer[ \t]{1,8})" + _UNMASKED + r"[\w.~+/-]{24,}={0,2}", r"\1"),
+    _rule("token", "bearer", r"(\bbearer[ \t]{1,8}+)" + _UNMASKED + r"[\w.~+/-]{24,}={0,2}", r"\1"),
     _rule("cloud-key", "akia asia", r"(?-i:\b(?:AKIA|ASIA)[0-9A-Z]{16}\b)"),
     _rule("cloud-key", "aiza", r"(?-i:\bAIza[\w-]{35})"),
     _rule("cloud-key", "ya29.", r"(?<![\w.-])ya29\.[\w-]{16,}"),
@@ -166,7 +167,7 @@ _RULES: tuple[_Rule, ...] = (
 _HINTS = tuple(sorted(frozenset().union(*(rule.hints for rule in _RULES))))
 _NAME_HINTS = tuple(_KEY_HINTS.split())
 _IPV4 = re.compile(r"\b(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)\b", re.ASCII)
-_SECRET_NAME = re.compile(_KEY_END, re.IGNORECASE | re.ASCII)
+_SECRET_NAME = re.compile(_KEY_END + r"\Z", re.IGNORECASE | re.ASCII)
 
 _INVISIBLE = re.compile(
     "[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e"
@@ -200,7 +201,7 @@ def is_secret_name(name: str) -> bool:
     lowered = name.lower()
     if len(name) > 256 or not [hint for hint in _NAME_HINTS if hint in lowered]:
         return False
-    return any(match.end() == len(name) for match in _SECRET_NAME.finditer(name))
+    return _SECRET_NAME.search(name) is not None
 
 
 def redact_field(name: str, value: str) -> str:

@@ -50,14 +50,15 @@ class Checkpointing:
         if new >= self._entries or (new > 0 and (old_enough or now_or_never)):
             last = await self._write(head)
         if self._anchors is not None and last is not None:
-            await self._anchor(self._anchors, Anchor.of(last))
+            await self._anchor(self._anchors, last)
 
     async def _write(self, head: Head) -> Checkpoint:
         checkpoint = sign_checkpoint(self._signer, head, self._clock.now())
         await self._rows.add_checkpoint(checkpoint)
         return checkpoint
 
-    async def _anchor(self, anchors: Anchors, anchor: Anchor) -> None:
+    async def _anchor(self, anchors: Anchors, last: Checkpoint) -> None:
+        anchor = Anchor(size=last.size, head_hash=last.head_hash, at=last.at, envelope=last.envelope)
         try:
             known = await anchors.read()
             if not any(item.size == anchor.size for item in known):
