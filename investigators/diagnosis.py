@@ -1,0 +1,291 @@
+"""From ranked, criticised hypotheses to the diagnosis that people read."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+
+from bot.domain.diagnosis import (
+    Band,
+    Citation,
+    Cost,
+    Diagnosis,
+    DiagnosisVerdict,
+    Gap,
+    Origin,
+    SuggestedAction,
+)
+from bot.domain.evidence import Evidence, EvidenceStatus, Fact, FactVerdict
+from bot.domain.ids import DiagnosisId, EvidenceId
+from investigators.actions import STEPS, suggest
+from investigators.critic import Verdict
+from investigators.entities import Entity
+from investigators.hypotheses import CONFLICT_CAP, WEIGHTS, Candidate, Conflict
+from investigators.pack import Pack
+
+_LEAST_SCORE = 0.35
+_CLOSE = 0.10
+_CITATIONS = 12
+_RULED_OUT = 12
+_HYPOTHESES = 10
+_SAFE_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
+
+TITLES: Mapping[str, str] = {
+    "process_crash": "the process crashed",
+    "process_stopped": "the process was stopped on purpose",
+    "process_not_running": "the process does not run",
+    "process_hang": "the process runs but does not respond",
+    "memory_growth": "memory keeps growing, as with a leak",
+    "memory_pressure": "the machine is short of memory",
+    "cpu_saturation": "CPU is saturated",
+    "disk_filling": "a filesystem is full or filling up",
+    "fd_exhaustion": "file descriptors run out",
+    "target_down": "the target cannot be scraped",
+    "log_template_new": "a new kind of error appears in the log",
+    "log_errors": "the log holds errors",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """All that the reasoning came to. ``trouble`` are gaps of our own, such as a rule that failed."""
+
+    pack: Pack
+    facts: tuple[Fact, ...]
+    conflicts: tuple[Conflict, ...]
+    verdict: Verdict
+    trouble: tuple[Gap, ...]
+
+
+def write_diagnosis(findings: Findings, at: datetime, seconds: float, *, more_entities: int) -> Diagnosis:
+    """The diagnosis of one run. Every citation names evidence that was taken."""
+    case = findings.pack.case
+    evidence = {answer.evidence.id: answer.evidence for answer in findings.pack.answers}
+    standing = [c for c in findings.verdict.standing if c.hypothesis.score >= _LEAST_SCORE]
+    top = standing[0] if standing else None
+    band = _band(top, standing)
+    gaps = _gaps(findings, more_entities)
+    recurrence = _recurrence(findings.pack)
+    suggestion, refusal = (None, None)
+    verdict = _verdict(findings, top, band)
+    if top is not None and verdict in (DiagnosisVerdict.ACTION_NEEDED, DiagnosisVerdict.ACTION_SUGGESTED):
+        suggestion, refusal = suggest(case.incident, top, findings.facts, evidence)
+    return Diagnosis(
+        id=DiagnosisId(_id(findings.pack)),
+        incident_id=case.incident.id,
+        run=case.run,
+        at=at,
+        verdict=verdict,
+        summary=_summary(findings, top, verdict, recurrence),
+        root_cause=None if top is None else _cause(top),
+        band=band,
+        origin=Origin.RULES,
+        citations=_citations(findings, top, evidence),
+        hypotheses=tuple(
+            c.hypothesis for c in (*findings.verdict.standing, *findings.verdict.refuted)
+        )[:_HYPOTHESES],
+        ruled_out=_ruled_out(findings),
+        gaps=gaps,
+        steps=_steps(top, suggestion, refusal, recurrence, gaps),
+        facts=findings.facts,
+        suggestion=suggestion,
+        cost=Cost(seconds=seconds),
+    )  # fmt: skip
+
+
+def _id(pack: Pack) -> str:
+    text = "\n".join((pack.case.incident.id, str(pack.case.run), pack.case.now.isoformat()))
+    return f"dia_{sha256(text.encode()).hexdigest()[:24]}"
+
+
+def _band(top: Candidate | None, standing: Sequence[Candidate]) -> Band:
+    """High needs two independent witnesses, one of them sure, no contradiction, and no rival nearby."""
+    if top is None:
+        return Band.LOW
+    score = top.hypothesis.score
+    sure = any(fact.confidence >= 0.7 for fact in top.direct)
+    rivals = [
+        other
+        for other in standing[1:]
+        if other.hypothesis.score >= score - _CLOSE
+        and other.hypothesis.fault not in {fact.kind for fact in top.supporting}
+    ]
+    if len(top.families) >= 2 and sure and score >= 0.8 and not top.conflicted and not rivals:
+        return Band.HIGH
+    if score >= 0.55 and not top.conflicted and (sure or len(top.families) >= 2 or not rivals):
+        return Band.MEDIUM
+    return Band.LOW
+
+
+def _verdict(findings: Findings, top: Candidate | None, band: Band) -> DiagnosisVerdict:
+    pack = findings.pack
+    if not pack.entities:
+        return DiagnosisVerdict.INCONCLUSIVE
+    firing = any(entity.firing for entity in pack.entities)
+    if not firing:
+        return (
+            DiagnosisVerdict.NO_ACTION if top is not None or _looked(pack) else DiagnosisVerdict.INCONCLUSIVE
+        )
+    if top is None:
+        return DiagnosisVerdict.NO_ACTION if _passed(findings) else DiagnosisVerdict.INCONCLUSIVE
+    return DiagnosisVerdict.ACTION_SUGGESTED if band is Band.LOW else DiagnosisVerdict.ACTION_NEEDED
+
+
+def _looked(pack: Pack) -> bool:
+    return any(answer.evidence.usable for answer in pack.answers)
+
+
+def _passed(findings: Findings) -> bool:
+    """The alert's own condition was looked at for every entity and holds for none."""
+    conditions = [fact for fact in findings.facts if fact.kind == "alert_condition"]
+    return bool(conditions) and all(fact.verdict is FactVerdict.ABSENT for fact in conditions)
+
+
+def _cause(top: Candidate) -> str:
+    hypothesis = top.hypothesis
+    return f"{hypothesis.object}: {TITLES.get(hypothesis.fault, hypothesis.fault)}"
+
+
+def _summary(
+    findings: Findings, top: Candidate | None, verdict: DiagnosisVerdict, recurrence: str | None
+) -> str:
+    parts: list[str] = []
+    if top is None:
+        if verdict is DiagnosisVerdict.NO_ACTION:
+            parts.append("Nothing is wrong any more: what the alert complains about does not hold now.")
+        else:
+            parts.append(
+                "Inconclusive: no cause stands up to the evidence at hand. Triage by hand is needed."
+            )
+    else:
+        parts.append(f"{_cause(top)}. {_sentence(top.hypothesis.statement)}")
+        if verdict is DiagnosisVerdict.NO_ACTION:
+            parts.append("Every alert has resolved.")
+        parts += [_sentence(fact.detail) for fact in _scope(findings, top)[:1]]
+        touching = [c for c in findings.conflicts if top.hypothesis.fault in (c.one.kind, c.other.kind)]
+        if top.conflicted and touching:
+            parts.append(f"The evidence disagrees, so this counts for at most {CONFLICT_CAP:.2f}.")
+    if recurrence is not None:
+        parts.append(recurrence)
+    return " ".join(parts)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def _scope(findings: Findings, top: Candidate) -> list[Fact]:
+    return [
+        fact
+        for fact in findings.facts
+        if fact.kind.startswith("scope_")
+        and fact.verdict is FactVerdict.FOUND
+        and fact.subject == top.entity.subject
+    ]
+
+
+def _recurrence(pack: Pack) -> str | None:
+    incident = pack.case.incident
+    parts = []
+    if incident.flaps:
+        parts.append(f"its alerts have gone away and come back {_times(incident.flaps)}")
+    if incident.reopened:
+        parts.append(f"the incident was resolved and opened again {_times(incident.reopened)}")
+    return None if not parts else f"This keeps coming back: {' and '.join(parts)}."
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
+def _citations(
+    findings: Findings, top: Candidate | None, evidence: Mapping[EvidenceId, Evidence]
+) -> tuple[Citation, ...]:
+    """One line per fact: first what speaks for the cause, then its scope, then the other findings."""
+    facts: list[Fact] = []
+    if top is not None:
+        facts += [*top.direct, *top.supporting, *_scope(findings, top)]
+    facts += [fact for fact in findings.facts if fact.verdict is FactVerdict.FOUND]
+    if top is None:
+        facts += [fact for fact in findings.facts if fact.verdict is FactVerdict.ABSENT]
+    citations: dict[tuple[str, str], Citation] = {}
+    for fact in facts:
+        cited = next((evidence[i] for i in fact.evidence_ids if i in evidence), None)
+        if cited is not None:
+            citations.setdefault(
+                (cited.id, fact.detail),
+                Citation(evidence_id=cited.id, source=cited.source, finding=fact.detail, link=cited.link),
+            )
+    return tuple(citations.values())[:_CITATIONS]
+
+
+def _ruled_out(findings: Findings) -> tuple[str, ...]:
+    lines = [
+        f"{c.hypothesis.fault} at {c.hypothesis.object}: {c.hypothesis.refuted_by}"
+        for c in findings.verdict.refuted
+    ]
+    lines += [f"the evidence disagrees: {conflict.text}" for conflict in findings.conflicts]
+    claimed = {(c.hypothesis.object, c.hypothesis.fault) for c in findings.verdict.standing}
+    for fact in findings.facts:
+        looked = fact.verdict is FactVerdict.ABSENT and fact.kind in WEIGHTS
+        if looked and (fact.subject, fact.kind) not in claimed:
+            lines.append(f"{fact.kind} at {fact.subject}: {fact.detail}")
+    return tuple(dict.fromkeys(lines))[:_RULED_OUT]
+
+
+def _gaps(findings: Findings, more_entities: int) -> tuple[Gap, ...]:
+    """What could not be looked at, one line per source and reason, and what nobody was asked about."""
+    pack = findings.pack
+    gaps = list(findings.trouble)
+    grouped: dict[tuple[str, str], list[Evidence]] = {}
+    for answer in pack.answers:
+        item = answer.evidence
+        if item.status is EvidenceStatus.FAILED:
+            grouped.setdefault((item.source, item.reason or "no reason given"), []).append(item)
+    for (source, reason), items in grouped.items():
+        what = f"{source}: {items[0].query}"
+        if len(items) > 1:
+            what += f" and {len(items) - 1} more questions"
+        manual = next((item.manual for item in items if item.manual), None)
+        gaps.append(Gap(what=what, reason=reason, manual=manual))
+    if not any(answer.evidence.kind.startswith("metric.") for answer in pack.answers):
+        gaps.append(Gap(what="metrics", reason="no metric source is configured"))
+    for entity in pack.entities:
+        if not entity.host_queries and entity.host is not None:
+            gaps.append(_uncovered(entity))
+    if more_entities:
+        gaps.append(
+            Gap(what=f"{more_entities} further objects of these alerts", reason="too many to look at each")
+        )
+    return tuple(dict.fromkeys(gaps))
+
+
+def _uncovered(entity: Entity) -> Gap:
+    host = entity.host or ""
+    manual = None
+    if _SAFE_HOST.fullmatch(host):
+        manual = f"ssh {shlex.quote(host)} 'ps aux --sort=-rss | head -20; df -h; uptime'"
+    return Gap(what=f"the inside of {host}", reason="no host source covers this machine", manual=manual)
+
+
+def _steps(
+    top: Candidate | None,
+    suggestion: SuggestedAction | None,
+    refusal: str | None,
+    recurrence: str | None,
+    gaps: Sequence[Gap],
+) -> tuple[str, ...]:
+    steps: list[str] = []
+    if top is not None:
+        steps += STEPS.get(top.hypothesis.fault, ())
+    if refusal is not None:
+        steps.append(refusal)
+    if recurrence is not None and suggestion is not None:
+        steps.append(f"{recurrence} {suggestion.action} helps for now; find what makes it come back.")
+    if top is None:
+        steps += [f"Run: {gap.manual}" for gap in gaps if gap.manual][:3]
+    return tuple(dict.fromkeys(steps))

@@ -1,0 +1,272 @@
+"""Ask everything at once, under one deadline. A source that fails, is slow, lies or floods is a gap."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from hashlib import sha256
+from itertools import islice, pairwise
+
+from bot.domain.clock import Clock
+from bot.domain.evidence import Evidence, EvidenceStatus, Series, Window, content_digest
+from bot.domain.ids import EvidenceId
+from bot.domain.redaction import clean
+from investigators.entities import Entity
+from investigators.plan import (
+    Ask,
+    ExpressionAsk,
+    HostAsk,
+    HostPart,
+    InstantAsk,
+    MetricAsk,
+    Plan,
+    RangeAsk,
+    RulesAsk,
+    TargetsAsk,
+)
+from investigators.ports import Case, HostQuery, HostSource, MetricSource
+
+MAX_SERIES = 500
+MAX_SAMPLES = 60_000
+MAX_LINES = 5_000
+MAX_RECORDS = 5_000
+_GRACE = 0.25
+"""Seconds a cancelled source gets to clean up before we go on without it."""
+_CLOCK_SKEW = timedelta(minutes=5)
+
+_KINDS: dict[type[object], str] = {
+    RangeAsk: "metric.range",
+    InstantAsk: "metric.instant",
+    ExpressionAsk: "metric.expression",
+    TargetsAsk: "metric.targets",
+    RulesAsk: "metric.rules",
+}
+_HOST_KINDS = {
+    HostPart.PROCESSES: "host.process",
+    HostPart.RESOURCES: "host.resources",
+    HostPart.DISKS: "host.disk",
+    HostPart.PORTS: "host.ports",
+    HostPart.LOG: "log.tail",
+    HostPart.EXITS: "host.exits",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One question and what one source said to it."""
+
+    ask: Ask
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Call:
+    """A question on its way to one source; ``manual`` is what a person can run instead."""
+
+    ask: Ask
+    source: str
+    kind: str
+    text: str
+    window: Window
+    manual: str | None
+    start: Callable[[], Awaitable[Evidence]]
+
+
+async def gather(
+    case: Case,
+    plan: Plan,
+    entities: Sequence[Entity],
+    metrics: Sequence[MetricSource],
+    hosts: Sequence[HostSource],
+    deadline: timedelta,
+    clock: Clock,
+) -> tuple[Answer, ...]:
+    """Every answer, in the order of the plan. Cancelling the caller cancels every source."""
+    calls = [_metric_call(ask, source) for ask in plan.metrics for source in metrics]
+    by_subject = {entity.subject: entity for entity in entities}
+    for ask in plan.host:
+        entity = by_subject[ask.subject]
+        for host in hosts:
+            query = entity.host_queries.get(host.name)
+            if query is not None:
+                calls.append(_host_call(ask, host, query))
+    tasks = [asyncio.ensure_future(_run(call)) for call in calls]
+    for task in tasks:
+        task.add_done_callback(_retrieve)
+    late: list[asyncio.Task[Evidence]] = []
+    try:
+        if tasks:
+            await asyncio.wait(tasks, timeout=deadline.total_seconds())
+    finally:
+        late = [task for task in tasks if not task.done()]
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=_GRACE)
+    answers = []
+    for number, (call, task) in enumerate(zip(calls, tasks, strict=True)):
+        if task in late:
+            evidence = _failed(call, f"deadline: no answer within {deadline.total_seconds():g} s", clock)
+        else:
+            evidence = _result(call, task, clock)
+        answers.append(Answer(ask=call.ask, evidence=_identified(case, number, call, evidence)))
+    return tuple(answers)
+
+
+async def _run(call: _Call) -> Evidence:
+    return await call.start()
+
+
+def _retrieve(task: asyncio.Task[Evidence]) -> None:
+    """Look at the exception of a task nobody waits for any more, so that it is not reported as lost."""
+    if not task.cancelled():
+        task.exception()
+
+
+def _metric_call(ask: MetricAsk, source: MetricSource) -> _Call:
+    manual: str | None = None
+    start: Callable[[], Awaitable[Evidence]]
+    match ask:
+        case RangeAsk():
+            start = partial(source.range, ask.query, ask.window, ask.step, ask.subject)
+            text, window, manual = ask.query.metric, ask.window, source.command(ask.query, ask.window)
+        case InstantAsk():
+            window = Window(start=ask.at, end=ask.at)
+            start = partial(source.instant, ask.query, ask.at, ask.subject)
+            text, manual = ask.query.metric, source.command(ask.query, window)
+        case ExpressionAsk():
+            start = partial(source.expression, ask.promql, ask.window, ask.step, ask.subject)
+            text, window, manual = ask.promql, ask.window, source.command(ask.promql, ask.window)
+        case TargetsAsk():
+            window = Window(start=ask.at, end=ask.at)
+            start, text = partial(source.targets, ask.matchers, ask.at, ask.subject), "targets"
+        case RulesAsk():
+            window = Window(start=ask.at, end=ask.at)
+            start, text = partial(source.rules, ask.name, ask.at), f"rules{{{ask.name}}}"
+    return _Call(
+        ask=ask,
+        source=source.name,
+        kind=_KINDS[type(ask)],
+        text=text,
+        window=window,
+        manual=manual,
+        start=start,
+    )
+
+
+def _host_call(ask: HostAsk, source: HostSource, query: HostQuery) -> _Call:
+    part = ask.part.value
+    methods = {
+        HostPart.PROCESSES: source.processes,
+        HostPart.RESOURCES: source.resources,
+        HostPart.DISKS: source.disks,
+        HostPart.PORTS: source.ports,
+        HostPart.LOG: source.log,
+        HostPart.EXITS: source.exits,
+    }
+    return _Call(
+        ask=ask,
+        source=source.name,
+        kind=_HOST_KINDS[ask.part],
+        text=f"{part} of {query.process or query.host}",
+        window=ask.window,
+        manual=source.command(part, query),
+        start=partial(methods[ask.part], query, ask.window),
+    )
+
+
+def _result(call: _Call, task: asyncio.Task[Evidence], clock: Clock) -> Evidence:
+    if task.cancelled():
+        return _failed(call, "the source gave up", clock)
+    error = task.exception()
+    if error is not None:
+        # A source must never raise; one that does must not take the others with it.
+        logging.getLogger(__name__).error("evidence source %s failed", call.source, exc_info=error)
+        return _failed(call, f"internal error in the source ({type(error).__name__})", clock)
+    evidence = task.result()
+    if not isinstance(evidence, Evidence) or evidence.kind != call.kind or evidence.source != call.source:
+        return _failed(call, "the source answered something else than it was asked", clock)
+    try:
+        return _bounded(call, evidence, clock)
+    except (TypeError, ValueError, AttributeError):
+        return _failed(call, "the source's answer is malformed", clock)
+
+
+def _bounded(call: _Call, evidence: Evidence, clock: Clock) -> Evidence:
+    """Cap what a flooding source sent, and drop samples that cannot be true."""
+    if evidence.status is EvidenceStatus.FAILED:
+        return replace(evidence, series=(), lines=(), records=(), content_digest=None)
+    notes = [] if evidence.reason is None else [evidence.reason]
+    series, note = _bounded_series(evidence.series, clock.now() + _CLOCK_SKEW)
+    notes += note
+    lines, records = evidence.lines, evidence.records
+    if len(lines) > MAX_LINES:
+        notes.append(f"only the last {MAX_LINES} of {len(lines)} lines")
+        lines = lines[-MAX_LINES:]
+    if len(records) > MAX_RECORDS:
+        notes.append(f"only {MAX_RECORDS} of {len(records)} records")
+        records = records[:MAX_RECORDS]
+    if evidence.status is EvidenceStatus.OK and not (series or lines or records):
+        return _failed(call, "; ".join(notes) or "the source said it had an answer and gave none", clock)
+    reason = "; ".join(notes) or None
+    return replace(evidence, series=series, lines=lines, records=records, reason=reason)
+
+
+def _bounded_series(series: tuple[Series, ...], latest: datetime) -> tuple[tuple[Series, ...], list[str]]:
+    kept: list[Series] = []
+    total = dropped = 0
+    for one in islice(series, MAX_SERIES):
+        if total + len(one.samples) > MAX_SAMPLES:
+            break
+        samples = one.samples
+        good = all(math.isfinite(sample.value) for sample in samples)
+        ordered = all(a.at <= b.at for a, b in pairwise(samples))
+        if not good or not ordered or (samples and samples[-1].at > latest):
+            right = [s for s in samples if math.isfinite(s.value) and s.at <= latest]
+            dropped += len(samples) - len(right)
+            samples = tuple(sorted(right, key=lambda sample: sample.at))
+        if samples:
+            total += len(samples)
+            kept.append(replace(one, samples=samples) if samples is not one.samples else one)
+    notes = []
+    if len(kept) < min(len(series), MAX_SERIES) or len(series) > MAX_SERIES:
+        notes.append(f"only {len(kept)} of {len(series)} series")
+    if dropped:
+        notes.append(f"{dropped} samples were not numbers or lay in the future")
+    return tuple(kept), notes
+
+
+def _failed(call: _Call, reason: str, clock: Clock) -> Evidence:
+    return Evidence(
+        id=EvidenceId(""),
+        source=call.source,
+        kind=call.kind,
+        query=call.text,
+        window=call.window,
+        taken_at=clock.now(),
+        status=EvidenceStatus.FAILED,
+        summary=reason,
+        subject=call.ask.subject,
+        reason=clean(reason, limit=400),
+        manual=call.manual,
+    )
+
+
+def _identified(case: Case, number: int, call: _Call, evidence: Evidence) -> Evidence:
+    """The same investigation of the same world gives the same ids, so that a replay is identical; two
+    investigations never share one."""
+    text = "\n".join((case.incident.id, str(case.run), case.now.isoformat(), str(number), call.source))
+    digest = evidence.content_digest
+    if evidence.status is EvidenceStatus.OK and digest != content_digest(evidence.excerpt):
+        digest = content_digest(evidence.excerpt)
+    return replace(
+        evidence,
+        id=EvidenceId(f"ev_{sha256(text.encode()).hexdigest()[:24]}"),
+        subject=call.ask.subject,
+        content_digest=digest,
+    )

@@ -1,0 +1,265 @@
+"""Found facts → ranked hypotheses. A cause that explains another finding outranks what it explains."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+from bot.domain.diagnosis import Hypothesis
+from bot.domain.evidence import Evidence, Fact, FactVerdict
+from bot.domain.ids import EvidenceId
+from investigators.entities import Entity
+from investigators.expression import alert_expression
+
+CONFLICT_CAP = 0.60
+_MOST = 0.97
+_SUPPORT = 0.05
+_RELEVANT = 0.10
+_UNRELATED_MACHINE = 0.7
+_SYMPTOM = 0.6
+
+WEIGHTS: Mapping[str, float] = {
+    "process_crash": 1.0,
+    "memory_growth": 1.0,
+    "fd_exhaustion": 1.0,
+    "disk_filling": 1.0,
+    "process_hang": 0.95,
+    "process_stopped": 0.9,
+    "process_not_running": 0.85,
+    "cpu_saturation": 0.85,
+    "memory_pressure": 0.8,
+    "target_down": 0.65,
+    "log_template_new": 0.55,
+    "log_errors": 0.4,
+}
+"""Faults that can be a cause, and how close to the cause each is; other kinds only support."""
+
+_LOGS = frozenset({"log_template_new", "log_errors"})
+EXPLAINS: Mapping[str, frozenset[str]] = {
+    "process_crash": frozenset({"process_not_running", "target_down", "process_restarted"}) | _LOGS,
+    "process_stopped": frozenset({"process_not_running", "target_down"}),
+    "process_not_running": frozenset({"target_down"}),
+    "process_hang": frozenset({"target_down"}) | _LOGS,
+    "memory_growth": frozenset({"memory_pressure", "process_restarted"}) | _LOGS,
+    "fd_exhaustion": frozenset({"process_hang", "target_down"}) | _LOGS,
+    "disk_filling": _LOGS,
+    "cpu_saturation": frozenset({"process_hang", "target_down"}) | _LOGS,
+    "memory_pressure": frozenset({"process_crash", "process_restarted"}) | _LOGS,
+    "target_down": _LOGS,
+}
+"""What each fault brings about at the same entity."""
+
+EXCLUSIVE: frozenset[frozenset[str]] = frozenset(
+    {
+        frozenset({"scope_cluster_wide", "scope_one_instance"}),
+        frozenset({"process_not_running", "process_hang"}),
+    }
+)
+"""Kinds that cannot both be true of one subject."""
+
+_FAMILY_WORDS: Mapping[str, re.Pattern[str]] = {
+    "memory_growth": re.compile(r"mem(?:ory)?|rss|heap|leak|oom", re.IGNORECASE),
+    "memory_pressure": re.compile(r"mem(?:ory|available)?|swap|oom", re.IGNORECASE),
+    "cpu_saturation": re.compile(r"cpu|load\d*", re.IGNORECASE),
+    "disk_filling": re.compile(r"filesystem|disk|inodes?|volume", re.IGNORECASE),
+    "fd_exhaustion": re.compile(r"fds?|descriptors?", re.IGNORECASE),
+    "target_down": re.compile(r"up|down|absent|unreachable", re.IGNORECASE),
+    "process_crash": re.compile(r"up|down|crash\w*|restart\w*|start|exit\w*", re.IGNORECASE),
+    "process_not_running": re.compile(r"up|down|absent|stopped", re.IGNORECASE),
+    "process_hang": re.compile(r"up|down|hang\w*|timeout|latency|unresponsive", re.IGNORECASE),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conflict:
+    """Two facts about one subject that cannot both be true."""
+
+    one: Fact
+    other: Fact
+
+    @property
+    def text(self) -> str:
+        sides = (f"{f.rule} says {f.kind} {f.verdict} ({f.detail})" for f in (self.one, self.other))
+        return f"{self.one.subject}: {', but '.join(sides)}"
+
+
+def settle(facts: Sequence[Fact]) -> tuple[tuple[Fact, ...], tuple[Conflict, ...]]:
+    """Cap the confidence of facts that exclude each other at 0.60, and name the pairs."""
+    by_subject: dict[str, list[int]] = {}
+    for number, fact in enumerate(facts):
+        by_subject.setdefault(fact.subject, []).append(number)
+    conflicts: list[Conflict] = []
+    capped: set[int] = set()
+    for numbers in by_subject.values():
+        for first, second in combinations(numbers, 2):
+            if _exclude(facts[first], facts[second]):
+                conflicts.append(Conflict(one=facts[first], other=facts[second]))
+                capped |= {first, second}
+    settled = tuple(
+        replace(fact, confidence=min(fact.confidence, CONFLICT_CAP)) if number in capped else fact
+        for number, fact in enumerate(facts)
+    )
+    return settled, tuple(conflicts)
+
+
+def _exclude(one: Fact, other: Fact) -> bool:
+    if one.kind == other.kind:
+        return {one.verdict, other.verdict} == {FactVerdict.FOUND, FactVerdict.ABSENT}
+    both_found = one.verdict is other.verdict is FactVerdict.FOUND
+    return both_found and frozenset({one.kind, other.kind}) in EXCLUSIVE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A hypothesis with what stands behind it: ``direct`` facts of its own kind, ``supporting`` ones that
+    it explains, and ``families`` of independent evidence."""
+
+    entity: Entity
+    hypothesis: Hypothesis
+    direct: tuple[Fact, ...]
+    supporting: tuple[Fact, ...]
+    families: frozenset[str]
+    conflicted: bool
+
+    @property
+    def facts(self) -> tuple[Fact, ...]:
+        return (*self.direct, *self.supporting)
+
+
+def family_of(evidence: Evidence) -> str:
+    """Evidence of one family stands or falls together; two families are two witnesses."""
+    if evidence.kind.startswith("metric."):
+        return f"metrics:{evidence.source}"
+    if evidence.kind in ("log.tail", "host.exits"):
+        return f"{evidence.kind}:{evidence.source}"
+    return f"{evidence.kind.partition('.')[0]}:{evidence.source}"
+
+
+def rank(
+    entities: Sequence[Entity],
+    facts: Sequence[Fact],
+    conflicts: Sequence[Conflict],
+    evidence: Mapping[EvidenceId, Evidence],
+) -> tuple[Candidate, ...]:
+    """Every found fault as a candidate, best first; ties go by fault and object for a stable order."""
+    candidates: list[Candidate] = []
+    seen: set[tuple[str, str]] = set()
+    for entity in entities:
+        about = [fact for fact in facts if fact.verdict is FactVerdict.FOUND and concerns(entity, fact)]
+        for fact in about:
+            key = (fact.subject, fact.kind)
+            if fact.kind not in WEIGHTS or key in seen:
+                continue
+            seen.add(key)
+            direct = [other for other in about if (other.subject, other.kind) == key]
+            supporting = [
+                other
+                for other in about
+                if other.kind in EXPLAINS.get(fact.kind, frozenset()) or other.kind == "alert_condition"
+            ]
+            candidates.append(_candidate(entity, direct, supporting, conflicts, evidence))
+    demoted = [_demote(candidate, candidates) for candidate in candidates]
+    return tuple(
+        sorted(demoted, key=lambda c: (-c.hypothesis.score, c.hypothesis.fault, c.hypothesis.object))
+    )
+
+
+def concerns(entity: Entity, fact: Fact) -> bool:
+    """Whether a fact is about the entity or the machine it is on."""
+    if fact.subject == entity.subject:
+        return True
+    machine = entity.machine_name
+    return machine is not None and (fact.subject == machine or fact.subject.startswith(f"{machine}:"))
+
+
+def _candidate(
+    entity: Entity,
+    direct: Sequence[Fact],
+    supporting: Sequence[Fact],
+    conflicts: Sequence[Conflict],
+    evidence: Mapping[EvidenceId, Evidence],
+) -> Candidate:
+    lead = max(direct, key=lambda fact: fact.confidence)
+    families = _families((*direct, *supporting), evidence)
+    conflicted = any(
+        (fact.kind, fact.subject) == (lead.kind, lead.subject)
+        for conflict in conflicts
+        for fact in (conflict.one, conflict.other)
+    )
+    score = _combined(direct, evidence) * WEIGHTS[lead.kind]
+    score += _SUPPORT * min(3, len({fact.kind for fact in supporting}))
+    relevant = relevance(entity, lead)
+    score = score + _RELEVANT if relevant else score
+    if lead.subject != entity.subject and not relevant:
+        score *= _UNRELATED_MACHINE
+    if conflicted:
+        score = min(score, CONFLICT_CAP)
+    ids = dict.fromkeys(i for fact in (*direct, *supporting) for i in fact.evidence_ids)
+    return Candidate(
+        entity=entity,
+        hypothesis=Hypothesis(
+            object=lead.subject,
+            fault=lead.kind,
+            score=round(min(score, _MOST), 3),
+            statement=lead.detail,
+            evidence_ids=tuple(ids),
+        ),
+        direct=tuple(sorted(direct, key=lambda fact: -fact.confidence)),
+        supporting=tuple(supporting),
+        families=families,
+        conflicted=conflicted,
+    )
+
+
+def relevance(entity: Entity, fact: Fact) -> bool:
+    """Whether the fault is of the family that the alert itself is about, by its expression and name."""
+    pattern = _FAMILY_WORDS.get(fact.kind)
+    if pattern is None:
+        return False
+    for alert in entity.alerts:
+        mount = alert.labels.get("mountpoint")
+        if fact.kind == "disk_filling" and mount:
+            if fact.subject.endswith(f":{mount}"):
+                return True
+            continue
+        name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", alert.name)
+        words = re.split(r"[^A-Za-z0-9]+", f"{alert_expression(alert) or ''} {name}".replace("_", " "))
+        if any(pattern.fullmatch(word) for word in words):
+            return True
+    return False
+
+
+def _combined(direct: Iterable[Fact], evidence: Mapping[EvidenceId, Evidence]) -> float:
+    """Independent witnesses add up; two facts of one family count as the better of them."""
+    best: dict[frozenset[str], float] = {}
+    for fact in direct:
+        family = _families((fact,), evidence)
+        best[family] = max(best.get(family, 0.0), fact.confidence)
+    doubt = 1.0
+    for confidence in best.values():
+        doubt *= 1 - confidence
+    return 1 - doubt
+
+
+def _families(facts: Iterable[Fact], evidence: Mapping[EvidenceId, Evidence]) -> frozenset[str]:
+    return frozenset(
+        family_of(evidence[i])
+        for fact in facts
+        for i in fact.evidence_ids
+        if i in evidence and evidence[i].usable
+    )
+
+
+def _demote(candidate: Candidate, others: Sequence[Candidate]) -> Candidate:
+    """What another candidate at the same entity explains is its symptom."""
+    fault = candidate.hypothesis.fault
+    for other in others:
+        explains = fault in EXPLAINS.get(other.hypothesis.fault, frozenset())
+        if other is candidate or not explains or other.entity.subject != candidate.entity.subject:
+            continue
+        if other.hypothesis.score >= candidate.hypothesis.score * _SYMPTOM:
+            score = round(candidate.hypothesis.score * _SYMPTOM, 3)
+            return replace(candidate, hypothesis=replace(candidate.hypothesis, score=score))
+    return candidate
