@@ -41,7 +41,7 @@ from bot.domain.audit import (
     PolicyDecided,
 )
 from bot.domain.clock import Clock
-from bot.domain.errors import AssentError, InputError, Unavailable
+from bot.domain.errors import AssentError, InputError, IntegrityError, Unavailable
 from bot.domain.ids import ExecutionId, IncidentId, RandomToken, RequestId, new_id
 from bot.domain.incident import IncidentState
 from bot.domain.outcome import Execution, ExecutionResult, ExecutionState
@@ -101,15 +101,16 @@ class Gate:
         is made waits for the run to end. Raises Unavailable when the store does not answer; after a claim
         that leaves the execution claimed, which a restart turns into ``unknown``.
         """
-        case = await self._store.gate_case(request_id)
+        try:
+            case = await self._store.gate_case(request_id)
+        except IntegrityError as error:
+            refusal = GateRefusal(check=4, reason=Refusal.DIGEST_MISMATCH, detail=str(error))
+            return await self._refuse_unread(request_id, refusal)
         if case is None:
             refusal = GateRefusal(
                 check=5, reason=Refusal.REQUEST_NOT_APPROVED, detail="there is no such request"
             )
-            await self._store.refuse(
-                request_id, _NO_VERSION, refusal.detail, [_event(None, request_id, refusal)]
-            )
-            return refusal
+            return await self._refuse_unread(request_id, refusal)
         try:
             proof, target, decision = await self._check(case)
         except Refused as refused:
@@ -345,6 +346,11 @@ class Gate:
         return ExecutionResult(
             ok=False, summary=summary, output="", started_at=started, finished_at=self._clock.now()
         )
+
+    async def _refuse_unread(self, request_id: RequestId, refusal: GateRefusal) -> GateRefusal:
+        """Rows that cannot be read cannot be ended either; the ledger still says what happened."""
+        await self._store.refuse(request_id, _NO_VERSION, refusal.detail, [_event(None, request_id, refusal)])
+        return refusal
 
     async def _refuse(self, case: GateCase, refusal: GateRefusal) -> GateRefusal:
         events: list[AuditEvent] = []

@@ -146,7 +146,11 @@ class GateStore(Protocol):
         incident_to: IncidentState,
         events: Sequence[AuditEvent],
     ) -> None:
-        """Store the result, move the incident and append the events in one transaction."""
+        """Store the result, move the incident and append the events in one transaction.
+
+        The execution becomes ``unknown`` when ``incident_to`` is ``outcome_unknown`` (it may have acted),
+        else ``succeeded`` or ``failed`` as the result says. Raises StaleWrite, nothing written, when the
+        execution is not claimed any more."""
         ...
 
     async def refuse(
@@ -154,7 +158,7 @@ class GateStore(Protocol):
     ) -> bool:
         """End the request as cancelled, move the incident back to ``diagnosed`` and append the events.
 
-        False when the request has changed meanwhile: then only the events are written."""
+        False when the request has changed meanwhile or was claimed: then only the events are written."""
         ...
 
 
