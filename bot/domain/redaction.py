@@ -23,7 +23,7 @@ _KEY_END = (
 
 _UNMASKED = r"(?!\[redacted:)"
 
-_ASSIGN = r"(?:[ \t]*+(?::=|=>|[:=])[ \t]*+|%3[aAdD])"
+_ASSIGN = r"(?:[ \t]*+(?>:=|=>|[:=])[ \t]*+|%3[aAdD])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ _RULES: tuple[_Rule, ...] = (
     _rule(
         "authorization",
         "authorization",
-        r"((?:proxy-)?authorization\\?+[\"']?+[ \t]*+(?:=>|[:=])[ \t]*+\\?+[\"']?+)"
+        r"((?:proxy-)?authorization\\?+[\"']?+[ \t]*+(?>=>|[:=])[ \t]*+\\?+[\"']?+)"
         + _UNMASKED
         + r"[^\r\n\"'\\]+",
         r"\1",
@@ -160,7 +160,7 @@ _RULES: tuple[_Rule, ...] = (
     _rule(
         "email",
         "@",
-        r"(?<![\w.%+-])[\w.%+-]{1,64}@(?:[a-z0-9-]{1,63}\.){1,8}[a-z]{2,24}\b",
+        r"[\w.%+-]{1,64}@(?:[a-z0-9-]{1,63}\.){1,8}[a-z]{2,24}\b",
     ),
 )
 
