@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any, Literal, TextIO
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from structlog.typing import EventDict, Processor
 
@@ -37,6 +37,8 @@ class Metrics:
     content_type = CONTENT_TYPE_LATEST
 
     def __init__(self, *, version: str) -> None:
+        # A second series per counter with its time of creation helps nobody who scrapes text.
+        disable_created_metrics()
         registry = CollectorRegistry()
         self.registry = registry
         self.alerts_received = Counter(
