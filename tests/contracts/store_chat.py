@@ -1,0 +1,498 @@
+"""What a store promises about the outbox, the inbox, wake-ups, and the work its rows imply."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from approvals.model import RequestState
+from bot.domain.chat import (
+    ROOT_SLOT,
+    CommandReceived,
+    Delivery,
+    DeliveryOp,
+    Inbound,
+    MessageRef,
+    PendingDelivery,
+    ReactionAdded,
+    ReactionRemoved,
+)
+from bot.domain.errors import StaleWrite
+from bot.domain.ids import ExecutionId, IncidentId, ReviewId
+from bot.domain.incident import IncidentState
+from bot.domain.outcome import ExecutionState, Outcome, OutcomeVerdict
+from bot.domain.proposal import Remediation, RemediationKind
+from bot.ports import Job, JobKind
+from tests.contracts.store_nouns import (
+    NOW,
+    ROOM,
+    AnyStore,
+    StoreWorld,
+    add_incident,
+    alert,
+    delivery,
+    diagnosis,
+    event,
+    execution,
+    incident,
+    notify_only,
+    place,
+    posted,
+    proposal,
+    ready_for_the_gate,
+    request,
+    result,
+    review,
+)
+
+INC = IncidentId("inc_1")
+OPEN, UPDATE_ROOT = DeliveryOp.OPEN_THREAD, DeliveryOp.UPDATE_ROOT
+POST, UPDATE, SETTLE = DeliveryOp.POST_CARD, DeliveryOp.UPDATE_CARD, DeliveryOp.SETTLE_CARD
+PRIVATE = DeliveryOp.ANSWER_PRIVATELY
+CARD = "card:req_1"
+
+
+async def due(store: AnyStore, after: timedelta = timedelta()) -> list[PendingDelivery]:
+    async with store.reading() as rows:
+        return list(await rows.due_deliveries(NOW + after, 99))
+
+
+async def due_keys(store: AnyStore, after: timedelta = timedelta()) -> list[str]:
+    return [pending.delivery.key for pending in await due(store, after)]
+
+
+async def put(store: AnyStore, *deliveries: Delivery) -> None:
+    async with store.transaction() as tx:
+        for each in deliveries:
+            await tx.put(each)
+
+
+async def project(store: AnyStore, *deliveries: Delivery) -> None:
+    async with store.transaction() as tx:
+        await tx.project(deliveries)
+
+
+async def sent(store: AnyStore, pending: PendingDelivery, message_id: str | None = None) -> None:
+    ref = None if message_id is None else posted(message_id)
+    async with store.transaction() as tx:
+        await tx.mark_sent(pending.sequence, ref, NOW)
+
+
+async def send_all(store: AnyStore) -> list[tuple[DeliveryOp, str, str]]:
+    """Play the deliverer; what was sent as (op, slot, title), in order."""
+    said = []
+    while waiting := await due(store):
+        for pending in waiting:
+            said.append((pending.delivery.op, pending.delivery.slot, pending.delivery.message.title))
+            await sent(store, pending, f"$m{pending.sequence}")
+    return said
+
+
+class OutboxContract:
+    async def test_one_threads_deliveries_take_turns_and_others_do_not_wait(self, store: AnyStore) -> None:
+        await add_incident(store, incident(1))
+        await add_incident(store, incident(2))
+        await put(
+            store,
+            delivery("a1", OPEN),
+            delivery("a2"),
+            delivery("b1", OPEN, number=2),
+            delivery("c1", OPEN, room="other"),
+            delivery("a3", PRIVATE),
+            delivery("d1", number=None),
+            delivery("d2", number=None),
+        )
+        assert await due_keys(store) == ["a1", "b1", "c1", "a3", "d1", "d2"]
+        first = (await due(store))[0]
+        await sent(store, first, "$root")
+        assert await due_keys(store) == ["a2", "b1", "c1", "a3", "d1", "d2"]
+
+    async def test_a_failed_delivery_waits_and_holds_its_thread_back(self, store: AnyStore) -> None:
+        await add_incident(store, incident())
+        await put(store, delivery("a1", OPEN), delivery("a2"))
+        pending = (await due(store))[0]
+        retry_at = NOW + timedelta(minutes=1)
+        async with store.transaction() as tx:
+            await tx.mark_failed(pending.sequence, "homeserver down", retry_at)
+            assert await tx.next_delivery_at() == retry_at
+        assert await due_keys(store) == []
+        again = (await due(store, timedelta(minutes=1)))[0]
+        assert (again.delivery, again.attempts, again.due_at) == (pending.delivery, 1, retry_at)
+
+    async def test_with_nothing_to_send_there_is_no_next_time(self, store: AnyStore) -> None:
+        async with store.reading() as rows:
+            assert await rows.next_delivery_at() is None
+            assert list(await rows.due_deliveries(NOW, 9)) == []
+
+    async def test_a_known_key_is_put_once_even_after_it_was_sent(self, store: AnyStore) -> None:
+        await add_incident(store, incident())
+        await put(store, delivery("a1", OPEN), delivery("a1", OPEN, text="again"))
+        pending = await due(store)
+        assert [p.delivery.message.title for p in pending] == ["hello"]
+        await sent(store, pending[0], "$root")
+        await put(store, delivery("a1", OPEN))
+        assert await due(store) == []
+
+    async def test_replies_and_edits_learn_which_messages_they_refer_to(self, store: AnyStore) -> None:
+        await add_incident(store, incident())
+        await put(store, delivery("a1", OPEN), delivery("a2", POST, slot=CARD), delivery("a3"))
+        await project(store, delivery("a4", SETTLE, slot=CARD, text="over"))
+        opening = (await due(store))[0]
+        assert (opening.thread, opening.target) == (None, None)
+        await sent(store, opening, "$root")
+        card = (await due(store))[0]
+        assert (card.delivery.op, card.thread, card.target) == (POST, posted("$root"), None)
+        await sent(store, card, "$card")
+        reply = (await due(store))[0]
+        assert (reply.delivery.key, reply.thread, reply.target) == ("a3", posted("$root"), None)
+        await sent(store, reply, "$reply")
+        settling = (await due(store))[0]
+        assert (settling.thread, settling.target) == (posted("$root"), posted("$card"))
+        async with store.reading() as rows:
+            assert await rows.message_ref(INC, ROOM, CARD) == posted("$card")
+            assert await rows.message_ref(INC, "other", CARD) is None
+            assert await rows.slot_of(posted("$card")) == (INC, CARD)
+            assert await rows.slot_of(posted("$reply")) == (INC, "a3")
+            elsewhere = MessageRef(platform="matrix", room="!elsewhere:test", message_id="$card")
+            assert await rows.slot_of(elsewhere) is None
+
+    async def test_an_answer_hangs_on_the_message_it_was_given(self, store: AnyStore) -> None:
+        await put(store, replace(delivery("a1", number=None), thread=posted("$question")))
+        assert (await due(store))[0].thread == posted("$question")
+
+    async def test_marking_sent_twice_keeps_the_first_message(self, store: AnyStore) -> None:
+        await add_incident(store, incident())
+        await put(store, delivery("a1", OPEN))
+        pending = (await due(store))[0]
+        await sent(store, pending, "$root")
+        await sent(store, pending, "$other")
+        async with store.reading() as rows:
+            assert await rows.message_ref(INC, ROOM, ROOT_SLOT) == posted("$root")
+        with pytest.raises(StaleWrite):
+            async with store.transaction() as tx:
+                await tx.mark_sent(pending.sequence + 100, None, NOW)
+
+    async def test_the_same_content_is_not_projected_twice(self, store: AnyStore) -> None:
+        await add_incident(store, incident())
+        await put(store, delivery("a1", OPEN))
+        await project(store, delivery("a2", UPDATE_ROOT))
+        assert await send_all(store) == [(OPEN, ROOT_SLOT, "hello")]
+        await project(store, delivery("a3", UPDATE_ROOT))
+        assert await send_all(store) == []
+        await project(store, delivery("a4", UPDATE_ROOT, text="new"))
+        await project(store, delivery("a5", UPDATE_ROOT, text="new"))
+        assert await send_all(store) == [(UPDATE_ROOT, ROOT_SLOT, "new")]
+
+    async def test_content_that_nobody_has_sent_yet_is_replaced_in_its_place(self, store: AnyStore) -> None:
+        await add_incident(store, incident())
+        await put(store, delivery("a1", OPEN), delivery("a2"))
+        await project(store, delivery("a3", UPDATE_ROOT, text="newer"))
+        await project(store, delivery("a4", UPDATE_ROOT, text="newest"))
+        assert await send_all(store) == [
+            (OPEN, ROOT_SLOT, "newest"),
+            (DeliveryOp.REPLY, "a2", "hello"),
+        ]
+        for text in ("edit 1", "edit 2", "edit 3"):
+            await project(store, delivery(text, UPDATE_ROOT, text=text))
+        assert await send_all(store) == [(UPDATE_ROOT, ROOT_SLOT, "edit 3")]
+
+    async def test_content_replaced_while_it_was_being_sent_is_sent_after_it(self, store: AnyStore) -> None:
+        await add_incident(store, incident())
+        await put(store, delivery("a1", OPEN))
+        handed_out = (await due(store))[0]
+        await project(store, delivery("a2", UPDATE_ROOT, text="newer"))
+        await sent(store, handed_out, "$root")
+        assert await send_all(store) == [(UPDATE_ROOT, ROOT_SLOT, "newer")]
+        await project(store, delivery("a3", UPDATE_ROOT, text="newer"))
+        assert await send_all(store) == []
+
+    async def test_content_replaced_after_a_try_is_sent_again_under_another_key(
+        self, store: AnyStore
+    ) -> None:
+        """The platform may have taken the first try, and then ignores everything else under its key."""
+        await add_incident(store, incident())
+        await put(store, delivery("a1", OPEN))
+        async with store.transaction() as tx:
+            await tx.mark_failed((await tx.due_deliveries(NOW, 1))[0].sequence, "timeout", NOW)
+        await project(store, delivery("a2", UPDATE_ROOT, text="newer"))
+        second_try = (await due(store))[0]
+        assert (second_try.delivery.key, second_try.delivery.message.title) == ("a1", "newer")
+        await sent(store, second_try, "$root")
+        edit = (await due(store))[0]
+        assert (edit.delivery.op, edit.delivery.message.title) == (UPDATE_ROOT, "newer")
+        assert edit.delivery.key != "a1"
+
+    async def test_creating_a_message_that_exists_becomes_an_edit(self, store: AnyStore) -> None:
+        await add_incident(store, incident())
+        await project(store, delivery("a1", OPEN))
+        await send_all(store)
+        await project(store, delivery("a2", OPEN, text="newer"))
+        assert await send_all(store) == [(UPDATE_ROOT, ROOT_SLOT, "newer")]
+
+    async def test_a_projected_key_that_was_used_gets_a_new_one(self, store: AnyStore) -> None:
+        await add_incident(store, incident())
+        await put(store, delivery("a1", OPEN))
+        await send_all(store)
+        for text in ("one", "two", "three"):
+            await project(store, delivery("a1", UPDATE_ROOT, text=text))
+            pending = await due(store)
+            assert [p.delivery.message.title for p in pending] == [text]
+            assert pending[0].delivery.key != "a1"
+            await sent(store, pending[0])
+
+    async def test_a_settled_card_is_not_updated_any_more(self, store: AnyStore) -> None:
+        await add_incident(store, incident())
+        await put(store, delivery("r", OPEN), delivery("c1", POST, slot=CARD, text="may I?"))
+        await send_all(store)
+        await project(store, delivery("c2", UPDATE, slot=CARD, text="one of two"))
+        await project(store, delivery("c3", SETTLE, slot=CARD, text="approved"))
+        await project(store, delivery("c4", UPDATE, slot=CARD, text="late"))
+        assert await send_all(store) == [(SETTLE, CARD, "approved")]
+        await project(store, delivery("c5", UPDATE, slot=CARD, text="later"))
+        await project(store, delivery("c6", SETTLE, slot=CARD, text="approved"))
+        assert await send_all(store) == []
+        await project(store, delivery("c7", SETTLE, slot=CARD, text="approved and done"))
+        assert await send_all(store) == [(SETTLE, CARD, "approved and done")]
+
+    async def test_a_card_decided_before_it_was_posted_is_posted_as_decided_and_settled(
+        self, store: AnyStore
+    ) -> None:
+        await add_incident(store, incident())
+        await put(store, delivery("r", OPEN), delivery("c1", POST, slot=CARD, text="may I?"))
+        await project(store, delivery("c2", SETTLE, slot=CARD, text="expired"))
+        assert await send_all(store) == [
+            (OPEN, ROOT_SLOT, "hello"),
+            (POST, CARD, "expired"),
+            (SETTLE, CARD, "expired"),
+        ]
+
+    async def test_settling_with_the_same_words_still_settles(self, store: AnyStore) -> None:
+        await add_incident(store, incident())
+        await put(store, delivery("r", OPEN), delivery("c1", POST, slot=CARD, text="same"))
+        await send_all(store)
+        await project(store, delivery("c2", SETTLE, slot=CARD, text="same"))
+        assert await send_all(store) == [(SETTLE, CARD, "same")]
+
+    async def test_only_editable_slots_can_be_projected(self, store: AnyStore) -> None:
+        await add_incident(store, incident())
+        for wrong in (delivery("a1"), delivery("a1", UPDATE_ROOT, number=None)):
+            with pytest.raises(ValueError, match="only an incident's root and cards"):
+                await project(store, wrong)
+
+
+def inbound(number: int) -> Inbound:
+    common = {"platform": "matrix", "room": "!room:test", "sender": "@ada:test", "at": NOW}
+    if number % 3 == 0:
+        return ReactionAdded(event_id=f"$e{number}", message_id="$card", key="✅\ufe0f", **common)  # type: ignore[arg-type]  # mixed types in one mapping
+    if number % 3 == 1:
+        return ReactionRemoved(event_id=f"$e{number}", removed_event_id="$e0", **common)  # type: ignore[arg-type]  # mixed types in one mapping
+    return CommandReceived(event_id=f"$e{number}", text="status", device_verified=True, **common)  # type: ignore[arg-type]  # mixed types in one mapping
+
+
+class InboxContract:
+    async def test_events_wait_in_the_order_they_came_until_they_are_handled(self, store: AnyStore) -> None:
+        await store.store("matrix", [inbound(2), inbound(0)], "s1")
+        await store.store("matrix", [inbound(1)], "s2")
+        async with store.reading() as rows:
+            assert list(await rows.pending_inbound(9)) == [inbound(2), inbound(0), inbound(1)]
+            assert list(await rows.pending_inbound(1)) == [inbound(2)]
+        async with store.transaction() as tx:
+            await tx.mark_handled("matrix", "$e2")
+            await tx.mark_handled("discord", "$e0")
+        async with store.reading() as rows:
+            assert list(await rows.pending_inbound(9)) == [inbound(0), inbound(1)]
+
+    async def test_a_known_event_is_not_stored_again_even_once_handled(self, world: StoreWorld) -> None:
+        store = world.store
+        await store.store("matrix", [inbound(0), inbound(0)], "s1")
+        async with store.transaction() as tx:
+            await tx.mark_handled("matrix", "$e0")
+        world.woken.take()
+        await store.store("matrix", [inbound(0)], "s2")
+        async with store.reading() as rows:
+            assert list(await rows.pending_inbound(9)) == []
+        assert world.woken.take() == []
+
+    async def test_positions_are_kept_per_platform(self, store: AnyStore) -> None:
+        assert await store.position("matrix") is None
+        await store.store("matrix", [], "s1")
+        await store.store("discord", [], "other")
+        await store.store("matrix", [inbound(0)], "s2")
+        await store.store("matrix", [inbound(1)], None)
+        assert await store.position("matrix") == "s2"
+        assert await store.position("discord") == "other"
+
+
+class WorkContract:
+    async def test_every_stored_change_of_an_incident_wakes_the_announcer(self, world: StoreWorld) -> None:
+        store = world.store
+        announced = [(JobKind.ANNOUNCE, "inc_1")]
+        changes = 0
+
+        async def changed() -> None:
+            nonlocal changes
+            changes += 1
+            assert world.woken.take() == announced
+            async with store.reading() as rows:
+                assert await rows.change_of(INC) == changes
+
+        saved = await add_incident(store, incident(state=IncidentState.AWAITING_APPROVAL, run=1))
+        await changed()
+        ids = [r.alert_id for r in await store.ingest([alert()])]
+        world.woken.take()
+        async with store.transaction() as tx:
+            await tx.place_alerts([i for i in ids if i], INC)
+        await changed()
+        async with store.transaction() as tx:
+            assert await tx.change_of(INC) == changes
+            await tx.add_diagnosis(diagnosis())
+            assert await tx.change_of(INC) == changes + 1
+        await changed()
+        async with store.transaction() as tx:
+            await tx.add_proposal(proposal())
+        await changed()
+        async with store.transaction() as tx:
+            await tx.add_request(request())
+        await changed()
+        async with store.transaction() as tx:
+            await tx.add_review(review())
+        await changed()
+        async with store.transaction() as tx:
+            await tx.withdraw_review(ReviewId("rev_1"), NOW)
+        await changed()
+        async with store.transaction() as tx:
+            await tx.add_approval(request().id, b"{}")
+            approved = await tx.save_request(request(state=RequestState.APPROVED))
+        await changed()
+        await store.claim(execution(), approved.version, [])
+        await changed()
+        await store.finish(ExecutionId("exe_1"), result(), IncidentState.VERIFYING, [])
+        await changed()
+        async with store.transaction() as tx:
+            await tx.add_outcome(
+                Outcome(
+                    execution_id=ExecutionId("exe_1"),
+                    verdict=OutcomeVerdict.VERIFIED,
+                    at=NOW,
+                    attempt=1,
+                    checks=(),
+                    last=True,
+                )
+            )
+        await changed()
+        async with store.transaction() as tx:
+            await tx.add_remediation(Remediation(incident_id=INC, run=1, kind=RemediationKind.NONE, at=NOW))
+        await changed()
+        assert saved.version == 1
+
+    async def test_what_changes_nothing_to_show_wakes_nobody(self, world: StoreWorld) -> None:
+        store = world.store
+        await add_incident(store, incident())
+        world.woken.take()
+        async with store.transaction() as tx:
+            await tx.mark_announced(INC, 1)
+            await tx.record(event())
+            await tx.beat("Watchdog", NOW)
+        assert world.woken.take() == []
+
+    async def test_wake_ups_follow_their_commit_and_never_a_rollback(self, world: StoreWorld) -> None:
+        store = world.store
+        at = NOW + timedelta(minutes=5)
+        async with store.transaction() as tx:
+            await tx.enqueue(Job(kind=JobKind.VERIFY, subject="exe_1"), at)
+            assert world.woken.calls == []
+        assert world.woken.calls == [(Job(kind=JobKind.VERIFY, subject="exe_1"), at)]
+        world.woken.take()
+
+        async def fail() -> None:
+            async with store.transaction() as tx:
+                await tx.add_incident(incident())
+                await tx.enqueue(Job(kind=JobKind.INTAKE))
+                raise RuntimeError("on purpose")
+
+        with pytest.raises(RuntimeError, match="on purpose"):
+            await fail()
+        assert world.woken.take() == []
+
+    async def test_new_alerts_deliveries_and_inbound_events_wake_their_workers(
+        self, world: StoreWorld
+    ) -> None:
+        store = world.store
+        await store.ingest([alert()])
+        assert world.woken.take() == [(JobKind.INTAKE, "")]
+        await store.ingest([alert()])
+        assert world.woken.take() == []
+        await store.store("matrix", [inbound(0)], "s1")
+        assert world.woken.take() == [(JobKind.INBOUND, "")]
+        await put(store, delivery("a1", number=None))
+        assert world.woken.take() == [(JobKind.DELIVER, "")]
+        await put(store, delivery("a1", number=None))
+        assert world.woken.take() == []
+
+    async def test_an_empty_store_implies_only_the_heartbeat(self, store: AnyStore) -> None:
+        assert [pending.job for pending in await store.pending_work()] == [Job(kind=JobKind.HEARTBEAT)]
+
+    async def test_the_rows_imply_the_work(self, store: AnyStore) -> None:
+        """One incident in every state that needs something, and some that need nothing."""
+        verifying = await ready_for_the_gate(store, 1)
+        await store.claim(execution(1), verifying, [])
+        await store.finish(ExecutionId("exe_1"), result(), IncidentState.VERIFYING, [])
+        interrupted = await ready_for_the_gate(store, 2)
+        await store.claim(execution(2), interrupted, [])
+        await ready_for_the_gate(store, 3)
+        async with store.transaction() as tx:
+            await tx.add_incident(incident(4, state=IncidentState.AWAITING_APPROVAL, run=1))
+            await tx.add_proposal(proposal(4))
+            await tx.add_request(request(4))
+            await tx.add_incident(incident(5))
+            await tx.add_incident(incident(6, state=IncidentState.INVESTIGATING, run=1))
+            await tx.add_incident(notify_only(7))
+            await tx.add_incident(incident(8, state=IncidentState.DIAGNOSED, run=2))
+            await tx.add_incident(incident(9, state=IncidentState.DIAGNOSED, run=1))
+            await tx.add_remediation(
+                Remediation(incident_id=IncidentId("inc_9"), run=1, kind=RemediationKind.NONE, at=NOW)
+            )
+            await tx.add_incident(incident(10, state=IncidentState.CLOSED))
+            await tx.put(delivery("a1", number=None))
+        async with store.transaction() as tx:
+            for number in range(1, 11):
+                shown = await tx.change_of(IncidentId(f"inc_{number}"))
+                await tx.mark_announced(IncidentId(f"inc_{number}"), shown - (number == 7))
+        await store.ingest([alert("waiting")])
+        await store.store("matrix", [inbound(0)], "s1")
+        work = {(p.job.kind, p.job.subject, p.due_at) for p in await store.pending_work()}
+        assert work == {
+            (JobKind.HEARTBEAT, "", None),
+            (JobKind.INTAKE, "", None),
+            (JobKind.DELIVER, "", None),
+            (JobKind.INBOUND, "", None),
+            (JobKind.VERIFY, "exe_1", None),
+            (JobKind.VERIFY, "exe_2", None),
+            (JobKind.EXECUTE, "req_3", None),
+            (JobKind.EXPIRE, "req_4", request().expires_at),
+            (JobKind.REMIND, "req_4", None),
+            (JobKind.INVESTIGATE, "inc_5", None),
+            (JobKind.INVESTIGATE, "inc_6", None),
+            (JobKind.REMEDIATE, "inc_8", None),
+            (JobKind.ANNOUNCE, "inc_7", None),
+        }
+
+    async def test_an_older_announcement_does_not_take_back_a_newer(self, store: AnyStore) -> None:
+        await add_incident(store, notify_only())
+        await place(store, INC, [alert()])
+        async with store.transaction() as tx:
+            await tx.mark_announced(INC, 2)
+            await tx.mark_announced(INC, 1)
+        assert [p.job.kind for p in await store.pending_work()] == [JobKind.HEARTBEAT]
+
+    async def test_an_unknown_execution_needs_no_more_work(self, store: AnyStore) -> None:
+        await store.claim(execution(), await ready_for_the_gate(store), [])
+        async with store.transaction() as tx:
+            await tx.save_execution(replace(execution(), state=ExecutionState.UNKNOWN))
+            found = await tx.incident(INC)
+            assert found is not None
+            await tx.save_incident(found.moved(IncidentState.OUTCOME_UNKNOWN, NOW))
+            await tx.mark_announced(INC, 99)
+        assert [p.job.kind for p in await store.pending_work()] == [JobKind.HEARTBEAT]

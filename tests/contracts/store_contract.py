@@ -1,0 +1,35 @@
+"""What every store must do, whatever holds its rows.
+
+A test module supplies a world and inherits the suite::
+
+    class TestMyStore(StoreContract):
+        @pytest.fixture
+        async def world(self) -> AsyncIterator[StoreWorld]: ...
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.contracts.store_approvals import ApprovalContract, GateContract, LedgerContract
+from tests.contracts.store_chat import InboxContract, OutboxContract, WorkContract
+from tests.contracts.store_incidents import IncidentContract
+from tests.contracts.store_nouns import AnyStore, StillClock, StoreWorld, Woken
+
+__all__ = ["AnyStore", "StillClock", "StoreContract", "StoreWorld", "Woken"]
+
+
+class StoreContract(
+    IncidentContract,
+    ApprovalContract,
+    GateContract,
+    LedgerContract,
+    OutboxContract,
+    InboxContract,
+    WorkContract,
+):
+    """All of it. An empty store with a still clock at ``store_nouns.NOW`` for each test."""
+
+    @pytest.fixture
+    def store(self, world: StoreWorld) -> AnyStore:
+        return world.store
