@@ -1,0 +1,51 @@
+# Each target does its own set-up. PYTHON names the interpreter, WORKERS the processes that run tests.
+PYTHON ?= python3
+WORKERS ?= 2
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.stamp
+
+.PHONY: help venv demo test lint format docs bench clean
+
+help:
+	@echo "make demo    watch an incident from alert to verified fix, for real"
+	@echo "make test    run every test"
+	@echo "make lint    check format, style, types and dependency rules"
+	@echo "make format  format the code"
+	@echo "make docs    write docs/configuration.md anew from the schema"
+	@echo "make bench   measure, against a baseline of the same run"
+	@echo "make clean   remove everything that was built"
+
+venv: $(READY)
+
+$(READY): pyproject.toml .ci/venv
+	@echo "Setting up $(VENV) (once, a minute or two)"
+	@PYTHON=$(PYTHON) .ci/venv $(VENV)
+	@touch $@
+
+demo: $(READY)
+	@$(BIN)/assent demo
+
+test: $(READY)
+	@.ci/servers
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile
+
+lint: $(READY)
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+docs: $(READY)
+	$(BIN)/python -m config.reference > docs/configuration.md
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
