@@ -58,11 +58,13 @@ class MatrixWorld:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, synapse: Synapse, state_dir: Path, *, encrypted: bool = False
+        cls, synapse: Synapse, state_dir: Path, *, encrypted: bool = False, room_version: str = "12"
     ) -> AsyncIterator[MatrixWorld]:
         bot = await synapse.register()
         async with await synapse.person() as person:
-            room = await person.create_room(invite=[bot.user_id], encrypted=encrypted)
+            room = await person.create_room(
+                invite=[bot.user_id], encrypted=encrypted, room_version=room_version
+            )
             world = cls(synapse, bot, person, room, state_dir)
             try:
                 yield world
