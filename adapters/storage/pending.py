@@ -58,14 +58,14 @@ _EXPIRIES = (
 _later = executions.alias("later")
 _VERIFYING = (
     select(executions.c.id)
-    .join_from(executions, incidents, executions.c.incident_id == incidents.c.id)
+    .join_from(incidents, executions, executions.c.incident_id == incidents.c.id)
     .where(
         text("incidents.live = 1"),
         incidents.c.state == "verifying",
         executions.c.state != "claimed",
         ~exists().where(_later.c.incident_id == executions.c.incident_id, _later.c.seq > executions.c.seq),
     )
-    .order_by(executions.c.seq)
+    .order_by(incidents.c.seq)
 )
 
 

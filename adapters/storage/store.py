@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from adapters.storage.chat_rows import HandedOut
 from adapters.storage.codec import Codec
@@ -30,18 +30,14 @@ from bot.domain.chat import Inbound
 from bot.domain.clock import Clock
 from bot.domain.errors import Unavailable
 from bot.domain.ids import ExecutionId, RequestId
-from bot.domain.incident import LIVE, IncidentState
+from bot.domain.incident import IncidentState
 from bot.domain.outcome import Execution, ExecutionResult
 from bot.ports import Job, PendingJob
 
 Wake = Callable[[Job, datetime | None], None]
 
 _LAST_DELIVERY = select(func.max(outbox.c.sequence))
-_LIVE_INCIDENTS = (
-    select(func.count())
-    .select_from(incidents)
-    .where(*(incidents.c.state != state.value for state in IncidentState if state not in LIVE))
-)
+_LIVE_INCIDENTS = select(func.count()).select_from(incidents).where(text("incidents.live = 1"))
 _PENDING_DELIVERIES = select(func.count()).select_from(outbox).where(outbox.c.sent_at.is_(None))
 
 

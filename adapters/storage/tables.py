@@ -76,8 +76,14 @@ incidents = Table(
 Index("uq_incidents_short_id", incidents.c.short_id, unique=True, sqlite_where=text("state <> 'closed'"))
 Index("ix_incidents_short_id", incidents.c.short_id, incidents.c.seq)
 Index("ix_incidents_live", incidents.c.seq, sqlite_where=text("live = 1"))
-Index("ix_incidents_group", incidents.c.source, incidents.c.group_key, incidents.c.state)
-Index("ix_incidents_correlation", incidents.c.correlation, incidents.c.state)
+Index(
+    "ix_incidents_group",
+    incidents.c.source,
+    incidents.c.group_key,
+    incidents.c.state,
+    incidents.c.resolved_at,
+)
+Index("ix_incidents_correlation", incidents.c.correlation, incidents.c.state, incidents.c.resolved_at)
 Index("ix_incidents_updated", incidents.c.updated_at, sqlite_where=text("state <> 'closed'"))
 Index("ix_incidents_unannounced", incidents.c.seq, sqlite_where=text("announced < change"))
 

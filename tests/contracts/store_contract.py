@@ -12,9 +12,10 @@ from __future__ import annotations
 import pytest
 
 from tests.contracts.store_approvals import ApprovalContract, GateContract, LedgerContract
-from tests.contracts.store_chat import InboxContract, OutboxContract, WorkContract
 from tests.contracts.store_incidents import IncidentContract
 from tests.contracts.store_nouns import AnyStore, StillClock, StoreWorld, Woken
+from tests.contracts.store_outbox import OutboxContract
+from tests.contracts.store_work import InboxContract, WorkContract
 
 __all__ = ["AnyStore", "StillClock", "StoreContract", "StoreWorld", "Woken"]
 

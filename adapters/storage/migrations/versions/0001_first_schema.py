@@ -62,8 +62,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_incidents")),
         sa.UniqueConstraint("id", name=op.f("uq_incidents_id")),
     )
-    op.create_index("ix_incidents_correlation", "incidents", ["correlation", "state"], unique=False)
-    op.create_index("ix_incidents_group", "incidents", ["source", "group_key", "state"], unique=False)
+    op.create_index(
+        "ix_incidents_correlation", "incidents", ["correlation", "state", "resolved_at"], unique=False
+    )
+    op.create_index(
+        "ix_incidents_group", "incidents", ["source", "group_key", "state", "resolved_at"], unique=False
+    )
     op.create_index("ix_incidents_live", "incidents", ["seq"], unique=False, sqlite_where=sa.text("live = 1"))
     op.create_index("ix_incidents_short_id", "incidents", ["short_id", "seq"], unique=False)
     op.create_index(
