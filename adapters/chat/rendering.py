@@ -20,7 +20,8 @@ Fits = Callable[[Message], bool]
 _SCHEME = re.compile(r"(?i)\b([a-z][a-z0-9+.-]{1,20}):(?=//)|\b(mailto|matrix|tel|javascript|data|magnet):")
 _MENTION = re.compile(r"(?i)(?<![a-z0-9])@(?=\w)|@(?=(?:room|everyone|here|channel)\b)|(?<=<)@(?=[!&]?\d)")
 _ALIAS = re.compile(r"#(?=[\w.-]+:[\w-]+\.)|(?<=<)#(?=\d)")
-_HOST = re.compile(r"(?i)\b(?:[a-z0-9_-]+\.)+[a-z][a-z0-9-]{1,23}\b")
+_HOST = re.compile(r"(?<![\w-])(?:[\w-]+\.)+[^\W\d_][\w-]{1,23}(?!\w)")
+_WWW = re.compile(r"(?i)\bwww\.(?=\w)")
 
 _SHORT_TITLE = 120
 
@@ -37,18 +38,21 @@ _NOT_A_DOMAIN = frozenset(
 """Last labels of dotted words that are no top-level domain, so that no client makes a link of them."""
 
 
-def neutral(text: str) -> str:
+def neutral(text: str, *, preformatted: bool = False) -> str:
     """Return outside text without effects, still readable.
 
     Removes ANSI, control, zero-width, bidirectional and tag characters; breaks URLs and host names
     (``https[:]//evil[.]example[.]com``), so that no client links or previews them: a preview is a request
     that carries the URL to its host. Mentions lose their ``@`` (``＠room``).
+
+    In ``preformatted`` text, which clients do not search for bare host names, dotted names stay as they are:
+    ``java.lang.NullPointerException`` must stay legible.
     """
     text = strip_invisible(text)
-    text = _SCHEME.sub(lambda match: f"{match[1] or match[2]}[:]", text)
-    text = _HOST.sub(_broken_host, text)
     text = _MENTION.sub("＠", text)
-    return _ALIAS.sub("＃", text)
+    text = _ALIAS.sub("＃", text)
+    text = _SCHEME.sub(lambda match: f"{match[1] or match[2]}[:]", text)
+    return _WWW.sub("www[.]", text) if preformatted else _HOST.sub(_broken_host, text)
 
 
 def _broken_host(match: re.Match[str]) -> str:

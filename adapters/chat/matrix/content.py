@@ -104,7 +104,7 @@ def _plain_block(block: Block) -> str:
         case Fields(pairs=pairs):
             return "\n".join(f"{neutral(label)}: {_plain_spans(spans)}" for label, spans in pairs)
         case Code(text=text):
-            return neutral(text)
+            return neutral(text, preformatted=True)
 
 
 def _plain_spans(spans: tuple[Span, ...]) -> str:
@@ -128,7 +128,7 @@ def _html_block(block: Block) -> str:
             lines = (f"<strong>{escape(neutral(label))}:</strong> {_html_spans(v)}" for label, v in pairs)
             return f"<p>{'<br>'.join(lines)}</p>"
         case Code(text=text):
-            return f"<pre><code>{escape(neutral(text))}</code></pre>"
+            return f"<pre><code>{escape(neutral(text, preformatted=True))}</code></pre>"
 
 
 def _html_spans(spans: tuple[Span, ...]) -> str:
