@@ -69,6 +69,7 @@ def append(head: Head, events: Sequence[AuditEvent], at: datetime) -> tuple[Head
 
 
 ANCHOR_TAG = "assent-anchor/v1"
+_HASH_BYTES = len(GENESIS_HASH)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +99,7 @@ def parse_anchor_line(line: str) -> Anchor:
         envelope = base64.b64decode(parts[4], validate=True)
     except (ValueError, binascii.Error):
         raise IntegrityError("anchor: a size, hash, time or envelope that cannot be read") from None
-    if size < 0 or len(head_hash) != len(GENESIS_HASH):
+    if size < 0 or len(head_hash) != _HASH_BYTES:
         raise IntegrityError("anchor: the size or the length of the hash is wrong")
     return Anchor(size=size, head_hash=head_hash, at=at, envelope=envelope)
 
@@ -153,7 +154,7 @@ class LedgerVerifier:
                 or entry_hash != sha256(previous + body).digest()
                 or not body.startswith(b',"seq":%d,"tag":"' % size, body.rfind(b',"seq":'))
             ):
-                self._first_bad, self._problem = _diagnose(entry, size, previous)
+                self._first_bad, self._problem = _diagnose(entry, size, bytes(heads))
                 size -= 1
                 break
             previous = entry_hash
@@ -200,7 +201,7 @@ class LedgerVerifier:
                     return []
                 ends = f"the ledger ends after {self._size} entries, but a signed {kind} has seen {size}"
                 return [(self._size + 1, ends)]
-            if self._heads[size * 32 : size * 32 + 32] != head_hash:
+            if self._heads[size * _HASH_BYTES : (size + 1) * _HASH_BYTES] != head_hash:
                 rewritten = (
                     f"entry {size} is" if size == good + 1 else f"one of entries {good + 1} to {size} is"
                 )
@@ -209,18 +210,39 @@ class LedgerVerifier:
         return []
 
 
-def _diagnose(entry: Entry, expected: int, previous: bytes) -> tuple[int, str]:
+def _diagnose(entry: Entry, expected: int, heads: bytes) -> tuple[int, str]:
+    """Name the entry at fault, given the heads of all entries before the one that does not fit."""
+    previous = heads[-_HASH_BYTES:]
     if entry.seq > expected:
         return expected, f"entry {expected} is missing"
     if entry.seq < expected:
         return expected, f"entry {entry.seq} stands where entry {expected} should be"
-    if entry.prev_hash != previous and expected > 1:
-        # It agrees with itself, so what was before it is what changed.
-        if hashlib.sha256(entry.prev_hash + entry.body).digest() == entry.entry_hash:
+    fits_itself = hashlib.sha256(entry.prev_hash + entry.body).digest() == entry.entry_hash
+    if entry.prev_hash != previous and fits_itself:
+        # The entry is whole, so it is the neighbourhood that changed.
+        if (followed := _size_of(entry.prev_hash, heads)) is not None:
+            return followed + 1, f"entry {followed + 1} was put in: entry {expected} follows entry {followed}"
+        if not _says(entry.body, expected):
+            return expected, f"entry {expected} is another entry in its place"
+        if expected > 1:
             return expected - 1, f"entry {expected - 1} is not the one that entry {expected} follows"
-        return expected, f"entry {expected} does not follow entry {expected - 1}"
     if entry.prev_hash != previous:
-        return expected, "entry 1 does not follow the beginning"
-    if hashlib.sha256(previous + entry.body).digest() != entry.entry_hash:
+        return expected, f"entry {expected} does not follow what is before it"
+    if not fits_itself:
         return expected, f"entry {expected} was changed: its hash does not match its content"
     return expected, f"entry {expected} says it is another one"
+
+
+def _says(body: bytes, seq: int) -> bool:
+    return body.startswith(b',"seq":%d,"tag":"' % seq, body.rfind(b',"seq":'))
+
+
+def _size_of(head_hash: bytes, heads: bytes) -> int | None:
+    return next(
+        (
+            start // _HASH_BYTES
+            for start in range(0, len(heads), _HASH_BYTES)
+            if heads[start : start + _HASH_BYTES] == head_hash
+        ),
+        None,
+    )
