@@ -90,7 +90,7 @@ def write_diagnosis(findings: Findings, at: datetime, seconds: float, *, more_en
         )[:_HYPOTHESES],
         ruled_out=_ruled_out(findings),
         gaps=gaps,
-        steps=_steps(top, suggestion, refusal, recurrence, gaps),
+        steps=_steps(verdict, top, suggestion, refusal, recurrence, gaps),
         facts=findings.facts,
         suggestion=suggestion,
         cost=Cost(seconds=seconds),
@@ -273,6 +273,7 @@ def _uncovered(entity: Entity) -> Gap:
 
 
 def _steps(
+    verdict: DiagnosisVerdict,
     top: Candidate | None,
     suggestion: SuggestedAction | None,
     refusal: str | None,
@@ -286,6 +287,6 @@ def _steps(
         steps.append(refusal)
     if recurrence is not None and suggestion is not None:
         steps.append(f"{recurrence} {suggestion.action} helps for now; find what makes it come back.")
-    if top is None:
+    if top is None and verdict is DiagnosisVerdict.INCONCLUSIVE:
         steps += [f"Run: {gap.manual}" for gap in gaps if gap.manual][:3]
     return tuple(dict.fromkeys(steps))

@@ -256,7 +256,12 @@ def _demote(candidate: Candidate, others: Sequence[Candidate]) -> Candidate:
     """What another candidate at the same entity explains is its symptom."""
     fault = candidate.hypothesis.fault
     for other in others:
-        explains = fault in EXPLAINS.get(other.hypothesis.fault, frozenset())
+        explains = fault in EXPLAINS.get(other.hypothesis.fault, frozenset()) or (
+            # A process that takes all CPU is why its machine has none.
+            fault == other.hypothesis.fault
+            and other.hypothesis.object == other.entity.subject
+            and candidate.hypothesis.object == other.entity.machine_name
+        )
         if other is candidate or not explains or other.entity.subject != candidate.entity.subject:
             continue
         if other.hypothesis.score >= candidate.hypothesis.score * _SYMPTOM:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bot.domain.evidence import Evidence, EvidenceStatus, Fact, FactVerdict, Series
 from investigators.entities import Entity
@@ -21,6 +21,8 @@ from investigators.plan import (
     TargetsAsk,
 )
 from investigators.ports import Case
+
+_STALE = timedelta(seconds=15)
 
 
 def answered(evidence: Evidence) -> bool:
@@ -93,6 +95,14 @@ class Pack:
 def series_of(evidence: Iterable[Evidence]) -> list[tuple[Evidence, Series]]:
     """Every series of every usable answer, with the evidence it comes from."""
     return [(item, one) for item in evidence if item.usable for one in item.series]
+
+
+def current(one: Series, now: datetime) -> bool:
+    """Whether a series goes on until now. One that ended says how things were, not how they are."""
+    if len(one.samples) < 2:
+        return bool(one.samples) and now - one.samples[-1].at <= _STALE
+    spacing = (one.samples[-1].at - one.samples[0].at) / (len(one.samples) - 1)
+    return now - one.samples[-1].at <= max(_STALE, 2 * spacing)
 
 
 def found(

@@ -129,7 +129,7 @@ def make_plan(case: Case, entities: Sequence[Entity], lookback: timedelta) -> Pl
 def _metric_asks(entity: Entity, window: Window) -> list[MetricAsk]:
     recent = Window(start=max(window.start, window.end - RECENT), end=window.end)
     asks: list[MetricAsk] = []
-    asks += _alert_asks(entity, window)
+    asks += _alert_asks(entity, recent)
     asks += _process_asks(entity, window, recent)
     if entity.host is not None:
         asks += _machine_asks(entity, window, recent)
@@ -139,13 +139,14 @@ def _metric_asks(entity: Entity, window: Window) -> list[MetricAsk]:
 
 
 def _alert_asks(entity: Entity, window: Window) -> list[MetricAsk]:
+    """Over the close look: on a coarse grid, a condition that holds for seconds would seem to be over."""
     asks: list[MetricAsk] = []
     for alert in entity.alerts[:3]:
         asks.append(RulesAsk(name=alert.name, at=window.end, subject=entity.subject))
         promql = alert_expression(alert)
         if promql is None:
             continue
-        step = _step(window, _POINTS)
+        step = _step(window, _RECENT_POINTS)
         asks.append(
             ExpressionAsk(promql=promql, window=window, step=step, subject=entity.subject, bare=False)
         )

@@ -6,7 +6,17 @@ from datetime import timedelta
 
 from bot.domain.evidence import Evidence, Fact
 from investigators.entities import Entity
-from investigators.pack import Pack, absent, answered, complete, found, series_of, unknown, why_nothing
+from investigators.pack import (
+    Pack,
+    absent,
+    answered,
+    complete,
+    current,
+    found,
+    series_of,
+    unknown,
+    why_nothing,
+)
 from investigators.plan import HostPart, Span
 from investigators.ranking import counter_rate, level_shift, robust_z
 
@@ -40,10 +50,12 @@ def _process(pack: Pack, entity: Entity) -> list[Fact]:
 
 def _from_counter(pack: Pack, entity: Entity, evidence: Evidence) -> Fact:
     rule = f"{KIND}.counter"
-    sustained = _highest(evidence, (30, 60, 120))
+    sustained = _highest(pack, evidence, (30, 60, 120))
     if sustained is None:
-        return unknown(KIND, entity.subject, (evidence,), rule, "the CPU counter has too few readings")
-    brief = _highest(evidence, (10,)) or 0.0
+        return unknown(
+            KIND, entity.subject, (evidence,), rule, "the CPU counter has too few current readings"
+        )
+    brief = _highest(pack, evidence, (10,)) or 0.0
     young = sustained < _BUSY_CORES <= brief
     cores = brief if young else sustained
     history = pack.ranges(entity.subject, _METRIC, Span.LONG)
@@ -72,10 +84,12 @@ def _from_counter(pack: Pack, entity: Entity, evidence: Evidence) -> Fact:
     return unknown(KIND, entity.subject, (evidence,), rule, f"it uses {cores:.2f} CPU cores")
 
 
-def _highest(evidence: Evidence, spans: tuple[int, ...]) -> float | None:
+def _highest(pack: Pack, evidence: Evidence, spans: tuple[int, ...]) -> float | None:
     """Cores of the busiest series, over the shortest span that the scrapes can tell."""
     rates = []
     for _, one in series_of((evidence,)):
+        if not current(one, pack.now):
+            continue
         tried = (counter_rate(one.samples, timedelta(seconds=span)) for span in spans)
         rates.append(next((rate for rate in tried if rate is not None), None))
     return max((rate for rate in rates if rate is not None), default=None)
@@ -103,6 +117,8 @@ def _machine(pack: Pack, entity: Entity) -> list[Fact]:
     facts: list[Fact] = []
     idle = pack.ranges(entity.host or "", "node_cpu_seconds_total", Span.LONG)
     for evidence, one in series_of(idle):
+        if not current(one, pack.now):
+            continue
         load = [
             f"load1 {other.samples[-1].value:.1f}"
             for _, other in series_of(pack.ranges(entity.host or "", "node_load1", Span.LONG))

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
 
-from bot.domain.evidence import Evidence, Fact, Sample
+from bot.domain.evidence import Evidence, Fact, Series
 from investigators.entities import Entity
-from investigators.pack import Pack, absent, answered, complete, found, series_of, unknown, why_nothing
+from investigators.pack import (
+    Pack,
+    absent,
+    answered,
+    complete,
+    current,
+    found,
+    series_of,
+    unknown,
+    why_nothing,
+)
 from investigators.plan import HostPart, Span
 from investigators.ranking import human_bytes, human_time, since_growth_began, time_until, trend
 
@@ -15,6 +24,8 @@ KIND = "disk_filling"
 _FULL = 0.05
 """Share of free space at and below which a disk counts as full."""
 _SOON = timedelta(hours=24)
+_REACH = 100
+"""A trend is believed for a hundred times as long as it was seen: 15 s of writing fill no disk in hours."""
 _AVAIL = "node_filesystem_avail_bytes"
 _SIZE = "node_filesystem_size_bytes"
 
@@ -34,7 +45,7 @@ def check(pack: Pack, entity: Entity) -> list[Fact]:
     for item, shown in series_of((*recent, *long)):
         mount = shown.labels.get("mountpoint", "?")
         size = sizes.get((item.source, shown.labels.get("instance"), mount))
-        fact = _from_series(f"{name}:{mount}", item, shown.samples, size)
+        fact = _from_series(pack, f"{name}:{mount}", item, shown, size)
         key = (item.source, shown.labels.get("instance", ""), mount)
         if key not in facts or fact.confidence > facts[key].confidence:
             facts[key] = fact
@@ -49,9 +60,12 @@ def check(pack: Pack, entity: Entity) -> list[Fact]:
 
 
 def _from_series(
-    subject: str, evidence: Evidence, samples: Sequence[Sample], size: tuple[Evidence, float] | None
+    pack: Pack, subject: str, evidence: Evidence, one: Series, size: tuple[Evidence, float] | None
 ) -> Fact:
+    samples = one.samples
     rule = f"{KIND}.series"
+    if not current(one, pack.now):
+        return unknown(KIND, subject, (evidence,), rule, f"{subject} has not been reported lately")
     free = samples[-1].value
     share = free / size[1] if size is not None and size[1] > 0 else None
     cited = (evidence,) if size is None else (evidence, size[0])
@@ -61,6 +75,8 @@ def _from_series(
     left = None
     if line is not None and line.samples >= 8 and line.slope < 0 and line.fit >= 0.7 and line.falling >= 0.6:
         left = time_until(free, 0, line.slope)
+        if left is not None and left.total_seconds() > _REACH * line.seconds:
+            left = None
     if left is not None and line is not None and (left <= _SOON or (share is not None and share <= _FULL)):
         detail = (
             f"{subject}: {left_words}, falling by {human_bytes(-line.slope * 60)}/min, "

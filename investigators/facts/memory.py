@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 from itertools import pairwise
 
-from bot.domain.evidence import Evidence, Fact, FactVerdict, Sample
+from bot.domain.evidence import Evidence, Fact, FactVerdict, Sample, Series
 from investigators.entities import Entity
-from investigators.pack import Pack, absent, complete, found, series_of, unknown, why_nothing
+from investigators.pack import Pack, absent, complete, current, found, series_of, unknown, why_nothing
 from investigators.plan import HostPart, Span
 from investigators.ranking import (
     human_bytes,
@@ -35,7 +35,7 @@ def check(pack: Pack, entity: Entity) -> list[Fact]:
     recent = pack.ranges(entity.subject, _METRIC, Span.RECENT)
     available = _available(pack, entity)
     facts = []
-    judged = [_history(entity, item, one.samples, available) for item, one in series_of((*long, *recent))]
+    judged = [_history(pack, entity, item, one, available) for item, one in series_of((*long, *recent))]
     if judged:
         facts.append(_strongest(judged))
     glimpses = [
@@ -57,7 +57,8 @@ def _strongest(facts: Sequence[Fact]) -> Fact:
     return max(facts, key=lambda fact: (order[fact.verdict], fact.confidence))
 
 
-def _history(entity: Entity, evidence: Evidence, samples: Sequence[Sample], available: float | None) -> Fact:
+def _history(pack: Pack, entity: Entity, evidence: Evidence, one: Series, available: float | None) -> Fact:
+    samples = one.samples
     rule = f"{KIND}.history"
     segment = since_growth_began(since_reset(samples))
     line = trend(segment)
@@ -80,7 +81,7 @@ def _history(entity: Entity, evidence: Evidence, samples: Sequence[Sample], avai
             slope=line.slope, onset=line.start.timestamp(), last=line.last, **_left(available, line.slope),
         )  # fmt: skip
     whole = trend(since_reset(samples))
-    if whole is not None and complete(evidence) and whole.seconds >= 60:
+    if whole is not None and complete(evidence) and current(one, pack.now) and whole.seconds >= 60:
         span = human_time(whole.end - whole.start)
         if abs(whole.change) <= _LEVEL * max(whole.first, 1) and not grew:
             detail = f"resident memory was level for {span} at {human_bytes(whole.last)}"

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from bot.domain.evidence import Evidence, Fact
 from investigators.entities import Entity
-from investigators.pack import Pack, absent, answered, complete, found, series_of, unknown, why_nothing
+from investigators.pack import (
+    Pack,
+    absent,
+    answered,
+    complete,
+    current,
+    found,
+    series_of,
+    unknown,
+    why_nothing,
+)
 from investigators.plan import HostPart, Span
 from investigators.ranking import human_bytes
 
@@ -29,6 +39,8 @@ def _memory(pack: Pack, entity: Entity) -> list[Fact]:
     available = pack.ranges(host, "node_memory_MemAvailable_bytes", Span.LONG)
     total = pack.ranges(host, "node_memory_MemTotal_bytes", Span.RECENT)
     for (item, free), (whole, size) in zip(series_of(available), series_of(total), strict=False):
+        if not current(free, pack.now):
+            continue
         share = free.samples[-1].value / max(size.samples[-1].value, 1)
         facts.append(_judge(name, (item, whole), free.samples[-1].value, share, 0.0, "series"))
     for item in pack.host(entity.subject, HostPart.RESOURCES):
@@ -69,7 +81,7 @@ def _descriptors(pack: Pack, entity: Entity) -> list[Fact]:
     facts: list[Fact] = []
     for item, one in series_of(opened):
         limit = by_instance.get((item.source, one.labels.get("instance")))
-        if limit is None or limit[1].samples[-1].value <= 0:
+        if limit is None or limit[1].samples[-1].value <= 0 or not current(one, pack.now):
             continue
         used, most = one.samples[-1].value, limit[1].samples[-1].value
         evidence = (item, limit[0])

@@ -39,7 +39,9 @@ def _from_targets(entity: Entity, evidence: Evidence) -> Fact | None:
         confidence = 0.95 if not up else 0.85
         return found(KIND, entity.subject, confidence, (evidence,), rule, detail, down=len(down))
     if up and len(up) == len(evidence.records) and complete(evidence):
-        return absent(KIND, entity.subject, 0.9, (evidence,), rule, f"{len(up)} targets are scraped normally")
+        return absent(
+            KIND, entity.subject, 0.9, (evidence,), rule, f"{_count(len(up), len(up))} can be scraped"
+        )
     return unknown(KIND, entity.subject, (evidence,), rule, "the target has not been scraped yet")
 
 
@@ -55,7 +57,9 @@ def _from_up(entity: Entity, evidence: Evidence, since: float | None) -> Fact | 
         confidence = 0.95 if down == len(values) else 0.85
         return found(KIND, entity.subject, confidence, (evidence,), rule, detail, down=down, **onset)
     if complete(evidence):
-        return absent(KIND, entity.subject, 0.9, (evidence,), rule, f"up is 1 for {len(values)} targets")
+        return absent(
+            KIND, entity.subject, 0.9, (evidence,), rule, f"up is 1 for {_count(len(values), len(values))}"
+        )
     return unknown(KIND, entity.subject, (evidence,), rule, f"incomplete answer: {evidence.reason}")
 
 

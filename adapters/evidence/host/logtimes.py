@@ -15,8 +15,18 @@ _FIELD = re.compile(
     r"(?:\"(?:@timestamp|timestamp|time|ts|asctime)\"\s*:\s*|(?:^|\s)(?:time|ts|timestamp)=)\"?([^\",}\s][^\",}]{5,40})"
 )
 _MONTHS = {
-    **{"Jan": 1, "Feb": 2, "Mar": 3, "Apr": 4, "May": 5, "Jun": 6},
-    **{"Jul": 7, "Aug": 8, "Sep": 9, "Oct": 10, "Nov": 11, "Dec": 12},
+    "Jan": 1,
+    "Feb": 2,
+    "Mar": 3,
+    "Apr": 4,
+    "May": 5,
+    "Jun": 6,
+    "Jul": 7,
+    "Aug": 8,
+    "Sep": 9,
+    "Oct": 10,
+    "Nov": 11,
+    "Dec": 12,
 }
 
 

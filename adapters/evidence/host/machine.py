@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -100,25 +101,32 @@ def usage(mount: Mount) -> Record:
     }
 
 
-def listening(pid: int | None) -> tuple[list[Record], bool]:
-    """Listening TCP ports, of one process or of all; True when some owners are hidden from us."""
-    records: list[Record] = []
-    hidden = False
-    for connection in psutil.net_connections(kind="tcp"):
-        if connection.status != psutil.CONN_LISTEN or not connection.laddr:
-            continue
-        hidden = hidden or connection.pid is None
-        if pid is not None and connection.pid != pid:
-            continue
-        records.append(
-            {
-                "port": connection.laddr.port,
-                "address": connection.laddr.ip,
-                "pid": connection.pid,
-                "process": _name(connection.pid),
-            }
-        )
-    return sorted(records, key=lambda record: (int(record["port"] or 0), str(record["address"]))), hidden
+def listening() -> tuple[list[Record], bool]:
+    """All listening TCP ports; True when the owners of some are hidden from us."""
+    connections = [c for c in psutil.net_connections(kind="tcp") if c.status == psutil.CONN_LISTEN]
+    return _ports([(c.laddr, c.pid) for c in connections]), any(c.pid is None for c in connections)
+
+
+def listening_of(process: psutil.Process) -> list[Record]:
+    """Listening TCP ports of a process and its children, as worker processes hold them too."""
+    family = [process, *process.children(recursive=True)]
+    return _ports(
+        [
+            (connection.laddr, member.pid)
+            for member in family
+            for connection in member.net_connections(kind="tcp")
+            if connection.status == psutil.CONN_LISTEN
+        ]
+    )
+
+
+def _ports(found: Sequence[tuple[Any, int | None]]) -> list[Record]:
+    records: list[Record] = [
+        {"port": address.port, "address": address.ip, "pid": pid, "process": _name(pid)}
+        for address, pid in found
+        if address
+    ]
+    return sorted(records, key=lambda record: (int(record["port"] or 0), str(record["address"])))
 
 
 def _name(pid: int | None) -> str | None:

@@ -154,21 +154,28 @@ class LocalHost:
     async def ports(self, query: HostQuery, window: Window) -> Evidence:
         look = _Look(self, "host.ports", "ports", query, window)
         try:
-            pid = None
-            if query.process is not None:
+            hidden = False
+            if query.process is None:
+                records, hidden = await self._run(machine.listening)
+            else:
                 watched = self._declared_process(query)
                 found = await self._run(lambda: process.find(watched))
-                if found.process is None:
+                running = found.process
+                if running is None:
                     return look.empty(found.note or "not found")
-                pid = found.pid
-            records, hidden = await self._run(lambda: machine.listening(pid))
+                records = await self._run(lambda: machine.listening_of(running))
         except _Failure as failure:
             return look.failed(str(failure))
         note = "some ports belong to processes that we may not look at" if hidden else None
         if not records:
             return look.failed(note) if note else look.empty("nothing listens")
         lines = [f"{r['address']}:{r['port']} {r['process'] or '?'} ({r['pid'] or '?'})" for r in records]
-        return look.found(records, lines, f"{len(records)} listening ports: {lines[0]}", reason=note)
+        return look.found(
+            records,
+            lines,
+            f"listens on {lines[0]}" + (f" and {len(lines) - 1} more" if lines[1:] else ""),
+            reason=note,
+        )
 
     async def log(self, query: HostQuery, window: Window) -> Evidence:
         look = _Look(self, "log.tail", "log", query, window)

@@ -100,7 +100,7 @@ class PrometheusMetrics:
             records,
             lines,
             answer,
-            summary=f"{len(records)} targets, {down} down",
+            summary=f"{down} of {len(records)} targets down",
             empty="no such scrape target",
             link=f"{self._public}/targets",
             manual=manual,
@@ -127,7 +127,7 @@ class PrometheusMetrics:
             records,
             lines,
             answer,
-            summary=f"{len(records)} rules called {name}",
+            summary=lines[0] if lines else name,
             empty="no rule of this name",
             link=f"{self._public}/alerts",
             manual=manual,
@@ -139,9 +139,11 @@ class PrometheusMetrics:
         if window.length <= timedelta(0) or step <= timedelta(0):
             return self._failed(kind, promql, window, subject, "the window or the step is empty")
         step = _step(window, step)
+        # Counted back from the end, so that the newest sample is seen.
+        start = window.end - (window.length // step) * step
         params = [
             ("query", promql),
-            ("start", _time(window.start)),
+            ("start", _time(start)),
             ("end", _time(window.end)),
             ("step", f"{step.total_seconds():g}"),
             ("timeout", duration(self._timeout)),
