@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import aiosqlite
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -106,7 +107,7 @@ class Readers:
         self._engine = engine
         self._statements = Statements()
         self._opened: list[AsyncConnection] = []
-        self._idle: list[Rows] = []
+        self._idle: list[aiosqlite.Connection] = []
         self._may_read = asyncio.Semaphore(_READERS)
         self._closed = False
 
@@ -116,18 +117,22 @@ class Readers:
         self._opened.append(connection)
         return connection
 
-    async def _rows_on(self, connection: AsyncConnection) -> Rows:
+    async def driver_of(self, connection: AsyncConnection) -> aiosqlite.Connection:
         raw = await connection.get_raw_connection()
-        driver = raw.driver_connection
+        driver: aiosqlite.Connection | None = raw.driver_connection
         if driver is None:
             raise Unavailable("store", "the database connection is closed")
+        return driver
+
+    def rows_on(self, driver: aiosqlite.Connection) -> Rows:
+        """For one transaction: an object kept beyond its transaction must not reach into the next."""
         return Rows(driver, self._statements)
 
     async def _open_reader(self) -> None:
         connection = await self.connect()
         with _connecting():
             await connection.exec_driver_sql("PRAGMA query_only=ON")
-        self._idle.append(await self._rows_on(connection))
+        self._idle.append(await self.driver_of(connection))
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Rows]:
@@ -137,7 +142,8 @@ class Readers:
                 raise Unavailable("store", "it is closed")
             if not self._idle:
                 await uninterrupted(self._open_reader())
-            rows = self._idle.pop()
+            driver = self._idle.pop()
+            rows = self.rows_on(driver)
             try:
                 await rows.begin("BEGIN")
                 yield rows
@@ -145,7 +151,7 @@ class Readers:
                 try:
                     await uninterrupted(rows.rollback())
                 finally:
-                    self._idle.append(rows)
+                    self._idle.append(driver)
 
     async def close(self) -> None:
         self._closed = True
@@ -161,13 +167,13 @@ class Connections(Readers):
         super().__init__(engine)
         self._may_write = asyncio.Lock()
         self._holder: asyncio.Task[Any] | None = None
-        self._writer: Rows | None = None
+        self._writer: aiosqlite.Connection | None = None
 
     async def open_writer(self) -> None:
         connection = await self.connect()
         with _connecting():
             await connection.run_sync(upgrade)
-        self._writer = await self._rows_on(connection)
+        self._writer = await self.driver_of(connection)
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Rows]:
@@ -179,13 +185,14 @@ class Connections(Readers):
             if self._writer is None or self._closed:
                 raise Unavailable("store", "it is closed")
             self._holder = asyncio.current_task()
+            rows = self.rows_on(self._writer)
             try:
-                await self._writer.begin("BEGIN IMMEDIATE")
-                yield self._writer
+                await rows.begin("BEGIN IMMEDIATE")
+                yield rows
             finally:
                 # Reached by a cancellation too, even one that came while BEGIN was on its way.
                 try:
-                    await uninterrupted(self._writer.rollback())
+                    await uninterrupted(rows.rollback())
                 finally:
                     self._holder = None
 

@@ -20,7 +20,7 @@ from bot.domain.errors import Unavailable
 from bot.domain.ids import AlertId, new_id
 from bot.ports import Job, JobKind
 
-GROUP = 2000
+GROUP = 1000
 """Alerts per commit at most, so that a storm does not keep other transactions waiting for long."""
 
 _KNOWN = select(alerts.c.delivery_key, alerts.c.id).where(
@@ -73,7 +73,7 @@ class Ingest:
         self._connections = connections
         self._codec = codec
         self._wake = wake
-        self._waiting: deque[_Batch] = deque()
+        self.waiting: deque[_Batch] = deque()
         self._arrived = asyncio.Event()
         self._closed = False
 
@@ -86,7 +86,7 @@ class Ingest:
             return batch.answer
         if self._closed:
             raise Unavailable("store", "it is closing")
-        self._waiting.append(batch)
+        self.waiting.append(batch)
         self._arrived.set()
         return await batch.stored
 
@@ -128,13 +128,13 @@ class Ingest:
         while True:
             await self._arrived.wait()
             self._arrived.clear()
-            while self._waiting:
+            while self.waiting:
                 await self._write_group()
 
     async def close(self) -> None:
         """Take no more, and return when what was taken is written."""
         self._closed = True
-        pending = [batch.stored for batch in self._waiting]
+        pending = [batch.stored for batch in self.waiting]
         if pending:
             await asyncio.wait(pending)
 
@@ -167,8 +167,8 @@ class Ingest:
         """As many whole batches as fit a group, at least one."""
         taken: list[_Batch] = []
         size = 0
-        while self._waiting and (not taken or size + len(self._waiting[0].rows) <= GROUP):
-            batch = self._waiting.popleft()
+        while self.waiting and (not taken or size + len(self.waiting[0].rows) <= GROUP):
+            batch = self.waiting.popleft()
             if batch.stored.done():
                 # Its caller was cancelled before anything was promised.
                 continue

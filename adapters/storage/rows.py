@@ -77,7 +77,7 @@ class Statements:
 
 
 class Rows:
-    """One connection, and at most one transaction on it."""
+    """One transaction on a connection."""
 
     def __init__(self, driver: aiosqlite.Connection, statements: Statements) -> None:
         self._driver = driver
@@ -90,7 +90,6 @@ class Rows:
         if self._driver.in_transaction:
             # Left by a rollback that the disk refused; nothing of it may leak into this one.
             await self.rollback()
-        self._failed = None
         self._open = True
         await self._fetch(how, ())
 
@@ -144,6 +143,10 @@ class Rows:
         except Unavailable as error:
             self._failed = error
             raise
+
+    async def query(self, sql: str) -> list[Row]:
+        """Run SQL text without parameters."""
+        return await self._fetch(sql, ())
 
     def sql(self, statement: ClauseElement) -> str:
         return self._statements.compiled(statement)[0]
