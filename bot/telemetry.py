@@ -38,7 +38,7 @@ class Metrics:
 
     def __init__(self, *, version: str) -> None:
         # A second series per counter with its time of creation helps nobody who scrapes text.
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # the library left it without annotations
         registry = CollectorRegistry()
         self.registry = registry
         self.alerts_received = Counter(

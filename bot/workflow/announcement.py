@@ -173,6 +173,8 @@ class Announcing:
             yield self._reply(view, room, f"{item.execution.id}:{item.execution.state.value}", ran)
         if item.execution is not None:
             for outcome in item.outcomes:
+                if not outcome.last:
+                    continue
                 yield self._reply(
                     view,
                     room,

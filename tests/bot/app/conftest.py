@@ -19,6 +19,7 @@ from adapters.keys import generate_signing_key
 from bot.app.build import App, build
 from bot.app.seams import Seams
 from bot.domain.clock import Clock, SystemClock
+from bot.domain.incident import IncidentState
 from bot.ports import Chat
 from config.loader import loads
 from config.schema import Config
@@ -30,7 +31,7 @@ TOKEN = "webhook-token-0123456789"
 ANA, BEN, EVE = "@ana:example.org", "@ben:example.org", "@eve:example.org"
 
 
-def config_text(directory: Path, key_file: Path, extra: str = "") -> str:
+def config_text(directory: Path, key_file: Path, extra: str = "", *, execution: bool = True) -> str:
     return f"""
 version: 1
 data_dir: {directory / "data"}
@@ -48,10 +49,10 @@ people:
 keys: {{signing_key_file: {key_file}}}
 ledger: {{anchor_file: {directory / "anchors.txt"}}}
 execution:
-  enabled: true
+  enabled: {str(execution).lower()}
   processes:
     - {{name: cart, pid_file: {directory / "cart.pid"}, start: ["true"]}}
-  verify_after: [1ms, 50ms]
+  verify_after: [200ms, 600ms, 1500ms, 3s, 6s]
 {extra}
 """
 
@@ -68,6 +69,7 @@ class World:
     executor: FileExecutor
     clock: Clock
     extra: str = ""
+    execution: bool = True
     app: App | None = None
     errors: list[Exception] = field(default_factory=list)
 
@@ -80,7 +82,11 @@ class World:
         return path
 
     def config(self) -> Config:
-        return loads(config_text(self.directory, self.key_file, self.extra), {}, base=self.directory)
+        return loads(
+            config_text(self.directory, self.key_file, self.extra, execution=self.execution),
+            {},
+            base=self.directory,
+        )
 
     @asynccontextmanager
     async def running(self, *, executors: bool = True) -> AsyncIterator[App]:
@@ -97,6 +103,8 @@ class World:
             self.app = app
             running = asyncio.create_task(app.run(stop))
             try:
+                while app.chats["matrix"].healthy() is not None:
+                    await asyncio.sleep(0.005)
                 yield app
             finally:
                 stop.set()
@@ -132,6 +140,17 @@ class World:
             )
             assert answer.status == 202, await answer.text()
             return dict(await answer.json())
+
+    async def investigated(self, *, seconds: float = 20) -> None:
+        """Wait until the incident's request is in the store, whatever the room shows."""
+        assert self.app is not None
+        async with asyncio.timeout(seconds):
+            while True:
+                async with self.app.store.reading() as rows:
+                    incidents = await rows.incidents(live_only=True, limit=1)
+                    if incidents and incidents[0].state is IncidentState.AWAITING_APPROVAL:
+                        return
+                await asyncio.sleep(0.01)
 
     async def card(self, *, seconds: float = 20) -> RoomMessage:
         """The approval card, once it is in the room."""

@@ -209,9 +209,16 @@ OUTCOME = Outcome(
     last=True,
 )
 EVIDENCE = Evidence(
-    id=EvidenceId("ev_bbbbbb222222"), source="host", kind="log.tail", query="tail",
-    window=Window(start=NOW, end=NOW), taken_at=NOW, status=EvidenceStatus.OK, summary="s", outsider_writable=True,
-)  # fmt: skip
+    id=EvidenceId("ev_bbbbbb222222"),
+    source="host",
+    kind="log.tail",
+    query="tail",
+    window=Window(start=NOW, end=NOW),
+    taken_at=NOW,
+    status=EvidenceStatus.OK,
+    summary="s",
+    outsider_writable=True,
+)
 REQUEST_VIEW = RequestView(
     request=REQUEST, proposal=PROPOSAL, reviews=(), execution=None, outcomes=(), human_command="kill 4711"
 )
