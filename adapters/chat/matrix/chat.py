@@ -28,7 +28,7 @@ from adapters.chat.matrix.held import Held
 from adapters.chat.matrix.http import SYSTEM, MatrixHttp, Refused, SessionEnded, path
 from adapters.chat.matrix.inbound import PLATFORM, Me
 from adapters.chat.matrix.receiver import Receiver
-from adapters.chat.matrix.session import Session, Sessions, crypto_store_file
+from adapters.chat.matrix.session import Session, Sessions
 from adapters.chat.matrix.wire import Wire
 from adapters.chat.rendering import shorten, split
 from bot.domain.chat import APPROVE_SEED, REJECT_SEED, MessageRef
@@ -116,18 +116,11 @@ class MatrixChat:
         if self._wire is not None:
             return
         try:
-            can_encrypt = find_spec("nio") is not None and find_spec("vodozemac") is not None
-            session = await Sessions(self._section, self._state_dir).open(self._http, encryption=can_encrypt)
-            problem = None if can_encrypt else "encryption is not installed: pip install 'assent[matrix]'"
-            if can_encrypt and await self._keys_are_lost(session):
-                problem = (
-                    f"the keys of device {session.device_id} are gone from the state directory: "
-                    "make a new access token (a new device) for the bot"
-                )
-            wire = Wire(self._http, session, self._open_crypto(session, problem), problem)
+            session, crypto, problem = await self._log_in()
         except Unavailable as error:
             self._problem = error.reason
             raise
+        wire = Wire(self._http, session, crypto, problem)
         try:
             directs = DirectRooms(wire)
             await directs.load()
@@ -314,23 +307,51 @@ class MatrixChat:
             clock=self._clock,
         )
 
-    def _open_crypto(self, session: Session, problem: str | None) -> Crypto | None:
-        if problem is not None:
-            _log.warning("matrix_without_encryption", reason=problem)
-            return None
-        # Here, because a bot without encryption does not have the library.
-        from adapters.chat.matrix.crypto import Crypto
+    async def _log_in(self) -> tuple[Session, Crypto | None, str | None]:
+        """Return the session and its encryption, or why it has none.
 
-        return Crypto(self._http.homeserver, session, self._state_dir)
-
-    async def _keys_are_lost(self, session: Session) -> bool:
-        """Whether other people know keys of this device that we do not have."""
-        if crypto_store_file(self._state_dir, session).exists():
-            return False
-        answer = await self._http.request(
-            "POST", path("v3", "keys", "query"), {"device_keys": {session.user_id: [session.device_id]}}
+        A device whose keys are gone must not go on with new ones: others would not be able to read it, and
+        it not them. With a password the bot becomes a new device; with a token it goes without encryption.
+        """
+        sessions = Sessions(self._section, self._state_dir)
+        session = await sessions.open(self._http)
+        if find_spec("nio") is None or find_spec("vodozemac") is None:
+            return session, None, "encryption is not installed: pip install 'assent[matrix]'"
+        crypto = await self._open_crypto(session)
+        if crypto is None and sessions.forget():
+            session = await sessions.open(self._http)
+            crypto = await self._open_crypto(session)
+        if crypto is not None:
+            return session, crypto, None
+        problem = (
+            f"the keys of device {session.device_id} are gone from the state directory: "
+            "make a new access token (a new device) for the bot"
         )
-        return session.device_id in answer.get("device_keys", {}).get(session.user_id, {})
+        _log.warning("matrix_without_encryption", reason=problem)
+        return session, None, problem
+
+    async def _open_crypto(self, session: Session) -> Crypto | None:
+        """None when the keys here are unreadable, or not those that others know this device by."""
+        # Here, because a bot without encryption does not have the library.
+        from adapters.chat.matrix.crypto import Crypto, KeysUnreadable
+
+        try:
+            crypto = Crypto(self._http.homeserver, session, self._state_dir)
+        except KeysUnreadable as error:
+            _log.warning("matrix_keys_unreadable", device=session.device_id, reason=str(error))
+            return None
+        try:
+            asked = {"device_keys": {session.user_id: [session.device_id]}}
+            answer = await self._http.request("POST", path("v3", "keys", "query"), asked)
+        except BaseException:
+            await crypto.close()
+            raise
+        device = answer.get("device_keys", {}).get(session.user_id, {}).get(session.device_id)
+        if device is None or device["keys"].get(f"ed25519:{session.device_id}") == crypto.identity:
+            return crypto
+        _log.warning("matrix_keys_lost", device=session.device_id)
+        await crypto.close()
+        return None
 
 
 def _as_is(content: Content) -> Content:

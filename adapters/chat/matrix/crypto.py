@@ -8,7 +8,9 @@ sleeps on rate limits without saying so, and moves its sync position before anyb
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +28,12 @@ _log = structlog.get_logger(__name__)
 _ENDED = ("M_UNKNOWN_TOKEN", "M_MISSING_TOKEN")
 
 
+class KeysUnreadable(Exception):
+    """The key store of the device cannot be opened."""
+
+
 class Crypto:
-    """The encryption state of one device. ``close`` it."""
+    """The encryption state of one device. Raises KeysUnreadable. ``close`` it."""
 
     def __init__(self, homeserver: str, session: Session, directory: Path) -> None:
         config = AsyncClientConfig(
@@ -44,13 +50,22 @@ class Crypto:
             store_path=str(directory),
             config=config,
         )
-        self._client.restore_login(session.user_id, session.device_id, session.access_token)
+        _check_store(directory / f"{session.user_id}_{session.device_id}.db")
+        try:
+            self._client.restore_login(session.user_id, session.device_id, session.access_token)
+        except ValueError as error:
+            raise KeysUnreadable(str(error)) from None
         for file in directory.glob(f"{session.user_id}_{session.device_id}*"):
             file.chmod(0o600)
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def close(self) -> None:
         await self._client.close()
+
+    @property
+    def identity(self) -> str:
+        """The device's Ed25519 key, unpadded base64."""
+        return str(self._client.olm.account.identity_keys["ed25519"])
 
     def knows(self, room: str) -> bool:
         """Whether the members of the room have been seen in a sync of this process."""
@@ -134,6 +149,18 @@ class Crypto:
             raise Unavailable(SYSTEM, f"key housekeeping: {error}") from None
         except (ClientConnectionError, TimeoutError) as error:
             raise Unavailable(SYSTEM, f"key housekeeping: {type(error).__name__}") from None
+
+
+def _check_store(file: Path) -> None:
+    if not file.exists():
+        return
+    try:
+        with closing(sqlite3.connect(file)) as store:
+            (found,) = store.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise KeysUnreadable(str(error)) from None
+    if found != "ok":
+        raise KeysUnreadable(str(found))
 
 
 def _check(response: object) -> None:

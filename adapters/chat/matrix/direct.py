@@ -15,6 +15,7 @@ class DirectRooms:
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self._rooms: dict[str, list[str]] = {}
+        self._refused: dict[str, Refused] = {}
         self._lock = asyncio.Lock()
 
     def __contains__(self, room: object) -> bool:
@@ -43,7 +44,14 @@ class DirectRooms:
             for room in self._rooms.get(person, ()):
                 if await self._usable(room, person):
                     return room
-            return await self._create(person, encrypted=encrypted)
+            # The server leaves an empty room behind every invitation it refuses: one is enough.
+            if person in self._refused:
+                raise self._refused[person]
+            try:
+                return await self._create(person, encrypted=encrypted)
+            except Refused as error:
+                self._refused[person] = error
+                raise
 
     @property
     def _where(self) -> str:

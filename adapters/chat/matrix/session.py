@@ -29,11 +29,6 @@ class Session:
         return f"Session({self.user_id}, {self.device_id})"
 
 
-def crypto_store_file(directory: Path, session: Session) -> Path:
-    """Where the encryption keys of this device are kept."""
-    return directory / f"{session.user_id}_{session.device_id}.db"
-
-
 class Sessions:
     """Opens a session with the configured credential; one file in a private directory keeps it."""
 
@@ -42,13 +37,11 @@ class Sessions:
         self._directory = directory
         self._file = directory / "session.json"
 
-    async def open(self, http: MatrixHttp, *, encryption: bool) -> Session:
+    async def open(self, http: MatrixHttp) -> Session:
         """Return a session that the server accepts, and give its token to ``http``.
 
-        With a password: the kept one, unless the server has ended it or, with ``encryption``, its keys are
-        gone; then a new device logs in, because a device id with changed keys makes messages unreadable
-        for everybody else. Raises ConfigError when the credential is refused, Unavailable when the
-        server cannot be asked.
+        With a password: the kept one, unless the server has ended it; else a new device logs in, and is
+        kept. Raises ConfigError when the credential is refused, Unavailable when the server cannot be asked.
         """
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._directory.chmod(0o700)
@@ -56,14 +49,21 @@ class Sessions:
             return await self._with_token(http, self._section.access_token.get_secret_value())
         kept = self._load()
         if kept is not None:
-            if encryption and not crypto_store_file(self._directory, kept).exists():
-                _log.warning("matrix_keys_lost", device=kept.device_id, remedy="logging in as a new device")
-            else:
-                try:
-                    return await self._whoami(http, kept.access_token)
-                except SessionEnded:
-                    _log.warning("matrix_session_ended", device=kept.device_id, remedy="logging in again")
+            try:
+                return await self._whoami(http, kept.access_token)
+            except SessionEnded:
+                _log.warning("matrix_session_ended", device=kept.device_id, remedy="logging in again")
         return await self._log_in(http)
+
+    def forget(self) -> bool:
+        """Drop the kept session, so that :meth:`open` logs in as a new device.
+
+        False when that cannot be, because the credential is a token, which is a device.
+        """
+        if self._section.password is None:
+            return False
+        self._file.unlink(missing_ok=True)
+        return True
 
     async def _with_token(self, http: MatrixHttp, token: str) -> Session:
         try:

@@ -130,16 +130,18 @@ async def test_the_same_key_posts_once_in_an_encrypted_room_over_a_restart(
     assert len([event for event in stored if event["type"] == "m.room.encrypted"]) == 1
 
 
+@pytest.mark.parametrize("damage", ["missing", "empty", "garbage"])
 async def test_lost_keys_make_a_new_device_that_can_still_talk(
-    world: MatrixWorld, inbox: SqliteInbox, tmp_path: Path
+    world: MatrixWorld, inbox: SqliteInbox, tmp_path: Path, damage: str
 ) -> None:
     async with person_with_keys(world, tmp_path / "person") as person:
         await world.start(inbox)
         await world.kill()
-        lost = list((tmp_path / "state" / "matrix").glob(f"{world.bot.user_id}*"))
-        assert lost
-        for file in lost:
-            file.unlink()
+        (store,) = (tmp_path / "state" / "matrix").glob(f"{world.bot.user_id}*.db")
+        if damage == "missing":
+            store.unlink()
+        else:
+            store.write_bytes(b"" if damage == "empty" else b"garbage" * 1000)
         chat = await world.start(inbox)
         await catch_up(person)
         await chat.open_thread(world.room, ROOT, "k-root")
@@ -149,6 +151,10 @@ async def test_lost_keys_make_a_new_device_that_can_still_talk(
         assert [event.event_id for event in events] == [event_id]
     own = await world.person.call("POST", "/v3/keys/query", {"device_keys": {world.bot.user_id: []}})
     assert len(own["device_keys"][world.bot.user_id]) == 2
+    await world.kill()
+    await world.start(inbox)
+    again = await world.person.call("POST", "/v3/keys/query", {"device_keys": {world.bot.user_id: []}})
+    assert again["device_keys"] == own["device_keys"]
 
 
 async def test_a_message_whose_key_comes_later_is_not_lost(

@@ -7,9 +7,14 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from adapters.chat.matrix import MatrixChat
+from adapters.chat.matrix.content import reaction_to
+from adapters.chat.matrix.http import MatrixHttp
+from adapters.chat.matrix.session import Session
+from adapters.chat.matrix.wire import Wire
 from bot.domain.chat import MessageRef
 from bot.domain.errors import Unavailable
 from bot.domain.message import Code, Message, Tone, paragraph
@@ -147,6 +152,36 @@ async def test_a_server_that_calls_a_message_too_large_gets_smaller_ones(
     assert "left out" in seen[0].text
 
 
+async def test_seeding_what_is_seeded_already_is_success(world: MatrixWorld, inbox: SqliteInbox) -> None:
+    await world.start(inbox)
+    card = await world.human_chats("a card")
+    async with aiohttp.ClientSession() as session:
+        http = MatrixHttp(session, world.synapse.url)
+        http.access_token = world.bot.access_token
+        device = Session(
+            user_id=world.bot.user_id,
+            device_id=world.bot.device_id,
+            access_token=world.bot.access_token,
+        )
+        wire = Wire(http, device, None, None)
+        await wire.react(world.room, reaction_to(card, "✅"), "first")
+        await wire.react(world.room, reaction_to(card, "✅"), "second")
+        assert len(await wire.own_reactions(world.room, card)) == 1
+
+
+async def test_seeds_are_found_among_more_reactions_than_one_page(
+    world: MatrixWorld, inbox: SqliteInbox
+) -> None:
+    chat = await world.start(inbox)
+    root = await chat.open_thread(world.room, ROOT, "k-root")
+    card = await chat.post_card(root, CARD, "k-card")
+    for number in range(105):
+        await world.human_reacts(card, f"r{number}")
+    await chat.settle_card(card, Message(title="Approved"), "k-settle")
+    seen = next(m for m in await world.messages() if m.message_id == card.message_id)
+    assert seen.bot_reactions == ()
+
+
 async def test_people_keep_their_reactions_when_a_card_is_settled(
     world: MatrixWorld, inbox: SqliteInbox
 ) -> None:
@@ -166,6 +201,7 @@ async def test_where_no_direct_room_is_possible_the_answer_names_the_person_in_t
     await chat.answer_privately(world.room, "@ana:elsewhere.example", Message(title="not like this"), "k")
     (seen,) = [message for message in await world.messages() if message.by_bot]
     assert "not like this" in seen.text
+    await chat.answer_privately(world.room, "@ana:elsewhere.example", Message(title="again"), "k-2")
     assert "ana:elsewhere" in seen.text
     content = (await world.person.event(world.room, seen.message_id))["content"]
     assert (content["msgtype"], content["m.mentions"]) == ("m.notice", {})
