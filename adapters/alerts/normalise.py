@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from bot.domain.alert import Alert, AlertStatus, IngestResult, IngestStatus, Severity
 from bot.domain.batch import BodyError, BodyProblem, ParsedAlert
-from bot.domain.redaction import clean, redact_field
+from bot.domain.redaction import clean, redact_fields
 from config.schema import Limits
 
 MAX_CLOCK_SKEW = timedelta(hours=1)
@@ -87,7 +87,7 @@ class Normaliser:
                 name=labels.get("alertname") or "unnamed alert",
                 severity=self._severity(labels.get("severity")),
                 labels=labels,
-                annotations={name: redact_field(name, text) for name, text in annotations.items()},
+                annotations=redact_fields(annotations),
                 starts_at=begun,
                 received_at=received_at,
                 ends_at=_ends_at(ends_at, begun, received_at) if state is AlertStatus.RESOLVED else None,
@@ -155,10 +155,10 @@ class Normaliser:
                 continue
             self._check_text(f"the {kind} link", url, self.limits.annotation_value_bytes)
             if url.startswith(("http://", "https://")):
-                kept[kind] = redact_field(kind, url)
+                kept[kind] = url
             else:
                 notes.append(f"the {kind} link does not begin with http:// or https:// and was left out")
-        return kept
+        return redact_fields(kept)
 
 
 def _status(word: str | None) -> AlertStatus:

@@ -19,7 +19,7 @@ class Refusal(Exception):
         super().__init__(reason)
 
 
-async def read_limited(request: web.Request, *, limit: int, seconds: float) -> bytes:
+async def read_limited(request: web.BaseRequest, *, limit: int, seconds: float) -> bytes:
     """The bytes as they came over the wire.
 
     Raises Refusal: 413 over ``limit`` bytes (before reading anything when Content-Length says so), 408 when
@@ -28,6 +28,12 @@ async def read_limited(request: web.Request, *, limit: int, seconds: float) -> b
     length = request.content_length
     if length is not None and length > limit:
         raise _too_large(limit)
+    if request.content.is_eof():
+        # It came whole with the headers, as small bodies do: no need to arm a timer.
+        whole = request.content.read_nowait()
+        if len(whole) > limit:
+            raise _too_large(limit)
+        return whole
     received = bytearray()
     try:
         async with asyncio.timeout(seconds):
@@ -40,7 +46,7 @@ async def read_limited(request: web.Request, *, limit: int, seconds: float) -> b
     return bytes(received)
 
 
-def decode(request: web.Request, body: bytes, *, limit: int) -> bytes:
+def decode(request: web.BaseRequest, body: bytes, *, limit: int) -> bytes:
     """Undo the request's Content-Encoding. Raises Refusal: 413 when the result is over ``limit`` bytes,
     400 when it is not what the header says, 415 for an encoding that is not spoken here."""
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import structlog
 from aiohttp import web
+from multidict import CIMultiDict
 
 from adapters.http.auth import Authenticator, authenticator
 from adapters.http.body import Refusal, decode, read_limited
@@ -30,6 +31,9 @@ _OFF_LOOP_BYTES = 64 * 1024
 _RETRY_AFTER = timedelta(seconds=5)
 _COMPLAIN_EVERY = timedelta(seconds=10)
 _LOGGED_REJECTIONS = 5
+
+
+_JSON = CIMultiDict({"Content-Type": "application/json"})
 
 
 class SourceWebhook:
@@ -61,7 +65,7 @@ class SourceWebhook:
         self._log = structlog.get_logger("assent.webhook").bind(source=source.name)
         self._unauthorised = _Quietly(clock)
 
-    async def answer(self, request: web.Request, path_secret: str | None) -> web.Response:
+    async def answer(self, request: web.BaseRequest, path_secret: str | None) -> web.Response:
         """Store the alerts of one request and say what became of each."""
         started = perf_counter()
         code = 500
@@ -72,7 +76,7 @@ class SourceWebhook:
         finally:
             self._metrics.webhook_seconds.labels(self.name, str(code)).observe(perf_counter() - started)
 
-    async def _answer(self, request: web.Request, path_secret: str | None) -> web.Response:
+    async def _answer(self, request: web.BaseRequest, path_secret: str | None) -> web.Response:
         try:
             body = await self._authenticated_body(request, path_secret)
             batch = await self._parsed(decode(request, body, limit=self._limits.body_bytes))
@@ -91,7 +95,7 @@ class SourceWebhook:
             return unavailable("the alerts could not be stored; send them again", fault.retry_after)
         return self._report(batch, stored)
 
-    async def _authenticated_body(self, request: web.Request, path_secret: str | None) -> bytes:
+    async def _authenticated_body(self, request: web.BaseRequest, path_secret: str | None) -> bytes:
         if not self._auth.needs_body and not self._auth.allows(request.headers, path_secret, b""):
             raise Refusal(401, "")
         body = await read_limited(request, limit=self._limits.body_bytes, seconds=self._read_seconds)
@@ -124,9 +128,9 @@ class SourceWebhook:
         results.sort(key=lambda line: line["index"])
         self._metrics.alerts_received.inc(counts[IngestStatus.ACCEPTED] + counts[IngestStatus.DUPLICATE])
         self._metrics.alerts_coalesced.inc(counts[IngestStatus.DUPLICATE])
-        if batch.rejected:
-            reasons = [result.reason for result in batch.rejected[:_LOGGED_REJECTIONS]]
-            self._log.warning("alerts_rejected", count=len(batch.rejected), first=reasons)
+        if counts[IngestStatus.REJECTED]:
+            told = [line["reason"] for line in results if line["status"] == IngestStatus.REJECTED]
+            self._log.warning("alerts_rejected", count=len(told), first=told[:_LOGGED_REJECTIONS])
         if batch.truncated:
             self._log.warning("sender_left_alerts_out", count=batch.truncated)
         all_rejected = bool(results) and counts[IngestStatus.REJECTED] == len(results)
@@ -134,7 +138,7 @@ class SourceWebhook:
         answer |= {"truncated": batch.truncated, "results": results}
         return json_answer(422 if all_rejected else 202, answer)
 
-    def _unauthorised_answer(self, request: web.Request) -> web.Response:
+    def _unauthorised_answer(self, request: web.BaseRequest) -> web.Response:
         suppressed = self._unauthorised.may_speak()
         if suppressed is not None:
             self._log.warning("webhook_unauthorised", remote=request.remote, also_since_last=suppressed)
@@ -172,7 +176,7 @@ def _line(result: IngestResult, *, index: int | None = None, reason: str | None 
 
 
 def json_answer(status: int, content: Mapping[str, Any]) -> web.Response:
-    return web.Response(status=status, body=orjson.dumps(content), content_type="application/json")
+    return web.Response(status=status, body=orjson.dumps(content), headers=_JSON)
 
 
 def error(status: int, reason: str) -> web.Response:
