@@ -130,7 +130,7 @@ class PolicySettings:
     writable_environments: tuple[str, ...] = ()
     executions_per_hour: int = 5
     freezes: tuple[FreezeWindow, ...] = ()
-    stale_evidence_seconds: int = 900
+    stale_evidence_seconds: int = 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -136,7 +136,7 @@ class Gate:
         await self._try(proof, target)  # (8)
         # Looking and trying may have taken a while.
         await self._switches(case)
-        unexpired(case.request, proof.statement, self._now(case))
+        unexpired(proof.statement, self._now(case))
         return proof, target, decision
 
     async def _claim_and_run(

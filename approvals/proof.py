@@ -69,14 +69,14 @@ def prove(
         raise Refused(5, Refusal.REQUEST_NOT_APPROVED, f"the request is {request.state.value}")
     if not statement.matches(request):
         raise Refused(5, Refusal.REQUEST_NOT_APPROVED, "the stored request is not the one that was signed")
-    unexpired(request, statement, now)
+    unexpired(statement, now)
     approvals = _recount(case, statement, action_class(bound.action.name), verifier, directory)
     return Proof(statement=statement, bound=bound, spec=spec, approvals=approvals)
 
 
-def unexpired(request: ApprovalRequest, statement: ApprovalStatement, now: datetime) -> None:
-    """(5) Raises Refused once the earlier of the stored and the signed expiry has come."""
-    if now >= min(request.expires_at, statement.expires_at):
+def unexpired(statement: ApprovalStatement, now: datetime) -> None:
+    """(5) Raises Refused once the signed expiry has come."""
+    if now >= statement.expires_at:
         raise Refused(5, Refusal.REQUEST_EXPIRED, "the approval's time is over")
 
 

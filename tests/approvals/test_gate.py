@@ -261,6 +261,15 @@ async def test_4_an_action_that_left_the_catalogue_is_refused(stand: Stand) -> N
     await stand.refused(4, Refusal.DIGEST_MISMATCH, catalogue={})
 
 
+@pytest.mark.parametrize("change", [{"incident_id": "inc_2"}, {"target_uid": "another"}])
+async def test_4_bytes_of_another_incident_or_target_do_not_run_even_when_signed(
+    stand: Stand, change: dict[str, str]
+) -> None:
+    stand.store.request = replace(stand.request, **change)  # type: ignore[arg-type]
+    stand.store.envelope = stand.keys.approval(stand.store.request, stand.proposal, stand.reviews)
+    await stand.refused(4, Refusal.DIGEST_MISMATCH)
+
+
 async def test_4_rows_that_cannot_be_read_are_refused_and_written_down(stand: Stand) -> None:
     class Unreadable(MemoryGateStore):
         async def gate_case(self, request_id: RequestId) -> None:
@@ -306,7 +315,6 @@ async def test_5_an_expired_approval_is_refused_at_its_very_moment(stand: Stand)
 
 async def test_5_an_approval_is_good_until_just_before_its_expiry(stand: Stand) -> None:
     stand.clock.at = stand.request.expires_at - timedelta(microseconds=1)
-    stand.store.evidence_taken_at = stand.clock.at
     assert isinstance(await stand.open(), Execution)
 
 
@@ -318,7 +326,6 @@ async def test_5_a_clock_that_was_set_back_does_not_revive_an_expired_approval(s
 
 async def test_5_expiring_while_the_target_is_looked_at_is_noticed(stand: Stand) -> None:
     stand.clock.at = stand.request.expires_at - timedelta(seconds=1)
-    stand.store.evidence_taken_at = stand.clock.at
     stand.inspector.hang.clear()
     opening = asyncio.create_task(stand.refused(5, Refusal.REQUEST_EXPIRED))
     await asyncio.sleep(0)
@@ -380,6 +387,19 @@ async def test_5_a_withdrawn_review_does_not_count(stand: Stand) -> None:
 
 async def test_5_somebody_who_lost_the_role_since_does_not_count(stand: Stand) -> None:
     stand.directory = Directory(people=(world.person("ana", "viewer"),))
+    await stand.refused(5, Refusal.QUORUM_NOT_MET)
+
+
+async def test_5_an_account_that_now_belongs_to_somebody_else_does_not_count(stand: Stand) -> None:
+    moved = replace(BEN, identities=BEN.identities | {stand.reviews[0].identity})
+    stand.directory = Directory(people=(moved,))
+    await stand.refused(5, Refusal.QUORUM_NOT_MET)
+
+
+async def test_5_two_signed_reviews_of_one_person_count_once(keys: Keyring, engine: RegoEngine) -> None:
+    stand = Stand(keys, engine, count=2)
+    again = world.review(ANA, identity=Identity(platform="console", user_id="ana"))
+    stand.store.reviews = [stand.reviews[0], keys.signed(again, stand.request)]
     await stand.refused(5, Refusal.QUORUM_NOT_MET)
 
 
@@ -558,6 +578,20 @@ async def test_9_a_request_that_changes_at_the_last_moment_is_not_claimed(stand:
     assert answer.reason is Refusal.ALREADY_CLAIMED
     assert stand.executor.runs == []
     assert stand.store.request.state is RequestState.PENDING
+
+
+async def test_9_an_incident_that_ended_at_the_last_moment_is_left_alone(stand: Stand) -> None:
+    stand.inspector.hang.clear()
+    opening = asyncio.create_task(stand.open())
+    await asyncio.sleep(0)
+    stand.store.incident = replace(stand.store.incident, state=IncidentState.RESOLVED)
+    stand.inspector.hang.set()
+    answer = await opening
+    assert isinstance(answer, GateRefusal)
+    assert (answer.check, answer.reason) == (9, Refusal.ALREADY_CLAIMED)
+    assert stand.executor.runs == []
+    assert stand.store.request == stand.request
+    assert stand.store.incident.state is IncidentState.RESOLVED
 
 
 # (10) (11)

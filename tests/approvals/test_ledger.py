@@ -203,6 +203,19 @@ def test_a_row_whose_number_is_not_the_one_in_its_body_is_found() -> None:
     assert (report.ok, report.first_bad, report.problem) == (False, 1, "entry 1 says it is another one")
 
 
+def test_a_row_that_was_only_renumbered_is_found() -> None:
+    _, entries = chain(3)
+    entries[2] = replace(entries[2], seq=9)
+    report = verify(entries)
+    assert (report.ok, report.first_bad, report.problem) == (False, 3, "entry 3 is missing")
+
+
+def test_a_row_that_stands_twice_is_found() -> None:
+    _, entries = chain(3)
+    report = verify([*entries[:2], entries[1], entries[2]])
+    assert (report.ok, report.first_bad) == (False, 3)
+
+
 def test_a_checkpoint_signed_by_a_stranger_proves_nothing() -> None:
     _, entries = chain(3)
     forged = sign_checkpoint(KEYS.stranger, Head(size=3, hash=entries[2].entry_hash), START)

@@ -297,7 +297,7 @@ def test_roles_that_all_name_are_kept_and_a_wildcard_stands_for_its_classes() ->
         ({}, 1, Strength.REACTION),
         ({"risk": Risk.HIGH}, 1, Strength.COMMAND),
         ({"target": world.target(name="orders-db"), "risk": Risk.HIGH}, 2, Strength.COMMAND),
-        ({"evidence_age": 3600.0}, 2, Strength.REACTION),
+        ({"evidence_age": 3601.0}, 2, Strength.REACTION),
         ({"band": None}, 2, Strength.REACTION),
     ],
 )

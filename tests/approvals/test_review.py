@@ -370,6 +370,13 @@ def test_the_tally_of_the_stored_reviews_agrees_with_the_state(
         assert (tally.count >= request.requirement.count) == (request.state is RequestState.APPROVED)
 
 
+def test_only_the_first_standing_decision_of_a_person_is_counted() -> None:
+    reviews = [world.review(ANA, withdrawn_at=NOW), world.review(ANA), world.review(ANA), no(ANA)]
+    tally = counted(reviews, world.requirement(2))
+    assert [review.id for review in tally.approvals] == [reviews[1].id]
+    assert tally.rejections == ()
+
+
 def test_reviews_of_the_requester_and_after_the_expiry_are_not_counted() -> None:
     request = world.request()
     reviews = [world.review(ANA), world.review(BEN, at=request.expires_at), world.review(CLEO)]

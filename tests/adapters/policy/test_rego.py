@@ -210,3 +210,14 @@ async def test_text_reaches_the_rules_and_comes_back_unchanged(tmp_path: Path, t
     )
     document = {**DOCUMENT, "target": {**DOCUMENT["target"], "name": text}}
     assert (await engine.evaluate(document))["rules"] == [text]
+
+
+async def test_the_example_in_the_documentation_does_what_it_says(tmp_path: Path) -> None:
+    text = (POLICIES.parent.parent / "docs" / "policy.md").read_text()
+    example = text.split("```rego\n", 1)[1].split("```", 1)[0]
+    engine = load(tmp_path, example, data=policy_data(PolicySettings(), RiskSettings()))
+    assert await engine.evaluate(DOCUMENT) == {"allow": True, "deny": [], "require": []}
+    night = {**DOCUMENT, "time": {**DOCUMENT["time"], "hour": 5, "weekday": "sunday"}}
+    answer = await engine.evaluate(night)
+    assert [item["id"] for item in answer["deny"]] == ["no-weekend"]
+    assert [item["id"] for item in answer["require"]] == ["night"]
