@@ -187,7 +187,7 @@ class ApprovalChanges(Changes):
         if review.withdrawn_at is not None:
             return
         withdrawn = replace(review, withdrawn_at=at)
-        await self._rows.all(
+        self._rows.later(
             _WITHDRAW, review=review_id, withdrawn_at=to_rfc3339(at), body=self._codec.encode(withdrawn)
         )
         self.touch(IncidentId(row[2]))
@@ -204,7 +204,7 @@ class ApprovalChanges(Changes):
         """Raises StaleWrite when a gate has used it."""
         if await self._rows.value(_USED, id=request_id) is not None:
             raise StaleWrite(f"request {request_id}: its approval has been used")
-        await self._rows.all(_REMOVE_APPROVAL, id=request_id)
+        self._rows.later(_REMOVE_APPROVAL, id=request_id)
 
     async def add_execution(self, execution: Execution) -> None:
         """Raises StaleWrite when its idempotency key or its request has an execution."""
@@ -255,7 +255,7 @@ class ApprovalChanges(Changes):
         self.touch(IncidentId(incident_id))
 
     async def set_switch(self, switch: Switch, at: datetime) -> None:
-        await self._rows.all(
+        self._rows.later(
             _SET_SWITCH,
             id=1,
             paused=int(switch.paused),
@@ -265,7 +265,7 @@ class ApprovalChanges(Changes):
         )
 
     async def beat(self, name: str, at: datetime) -> None:
-        await self._rows.all(_BEAT, name=name, at=to_rfc3339(at))
+        self._rows.later(_BEAT, name=name, at=to_rfc3339(at))
 
     async def _incident_of_request(self, request_id: RequestId) -> IncidentId:
         return IncidentId(await self._rows.value(_INCIDENT_OF_REQUEST, id=request_id))

@@ -145,7 +145,7 @@ class Readers:
             driver = self._idle.pop()
             rows = self.rows_on(driver)
             try:
-                await rows.begin("BEGIN")
+                rows.begin("BEGIN")
                 yield rows
             finally:
                 try:
@@ -187,7 +187,7 @@ class Connections(Readers):
             self._holder = asyncio.current_task()
             rows = self.rows_on(self._writer)
             try:
-                await rows.begin("BEGIN IMMEDIATE")
+                rows.begin("BEGIN IMMEDIATE")
                 yield rows
             finally:
                 # Reached by a cancellation too, even one that came while BEGIN was on its way.

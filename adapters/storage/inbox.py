@@ -51,7 +51,7 @@ class SqlInbox:
                 new = await rows.first(_ADD, platform=platform, event_id=event_id, kind=kind, body=body)
                 added += new is not None
             if position is not None:
-                await rows.all(_MOVE, platform=platform, position=position)
+                rows.later(_MOVE, platform=platform, position=position)
             await rows.commit(then=lambda: self._announce(added))
 
     def _announce(self, added: int) -> None:

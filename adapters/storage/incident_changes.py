@@ -35,10 +35,12 @@ _COLUMNS = (
     "version",
     "body",
 )
-_SHORT_ID_TAKEN = select(incidents.c.id).where(
-    incidents.c.short_id == bindparam("short_id"), text("incidents.state <> 'closed'")
+_ADD = (
+    upsert(incidents)
+    .values({name: bindparam(name) for name in ("id", *_COLUMNS)})
+    .on_conflict_do_nothing(index_elements=["short_id"], index_where=text("state <> 'closed'"))
+    .returning(incidents.c.id)
 )
-_ADD = insert(incidents).values({name: bindparam(name) for name in ("id", *_COLUMNS)})
 _SAVE = (
     update(incidents)
     .where(incidents.c.id == bindparam("id"), incidents.c.version == bindparam("expected", type_=Integer))
@@ -105,9 +107,8 @@ class IncidentChanges(Changes):
 
     async def add_incident(self, incident: Incident) -> Incident:
         # A resolved incident keeps its short id too: it may be opened again. Only closed ones give theirs up.
-        while await self._rows.value(_SHORT_ID_TAKEN, short_id=incident.short_id) is not None:
+        while await self._rows.first(_ADD, id=incident.id, **self._columns(incident)) is None:
             incident = replace(incident, short_id=new_short_id(length=len(incident.short_id) + 1))
-        await self._rows.all(_ADD, id=incident.id, **self._columns(incident))
         self.touch(incident.id)
         return incident
 
@@ -150,11 +151,11 @@ class IncidentChanges(Changes):
         if missed := len(set(alert_ids)) - len(placed):
             raise StaleWrite(f"{missed} of {len(alert_ids)} alerts are unknown or placed already")
         if incident_id is not None:
-            await self._rows.all(_JOIN, ids=ids, incident=incident_id)
+            self._rows.later(_JOIN, ids=ids, incident=incident_id)
             self.touch(incident_id)
 
     async def add_evidence(self, incident_id: IncidentId, run: int, evidence: Sequence[Evidence]) -> None:
-        await self._rows.many(
+        self._rows.many_later(
             _ADD_EVIDENCE,
             [
                 {
@@ -169,7 +170,7 @@ class IncidentChanges(Changes):
         )
 
     async def add_diagnosis(self, diagnosis: Diagnosis) -> None:
-        await self._rows.all(
+        self._rows.later(
             _ADD_DIAGNOSIS,
             id=diagnosis.id,
             incident_id=diagnosis.incident_id,
@@ -181,11 +182,11 @@ class IncidentChanges(Changes):
 
     async def add_remediation(self, remediation: Remediation) -> None:
         incident_id, run = remediation.incident_id, remediation.run
-        await self._rows.all(
+        self._rows.later(
             _ADD_REMEDIATION, incident_id=incident_id, run=run, body=self._codec.encode(remediation)
         )
-        await self._rows.all(_REMEDIATED, incident=incident_id, of_run=run)
+        self._rows.later(_REMEDIATED, incident=incident_id, of_run=run)
         self.touch(incident_id)
 
     async def mark_announced(self, incident_id: IncidentId, version: int) -> None:
-        await self._rows.all(_ANNOUNCED, incident=incident_id, shown=version)
+        self._rows.later(_ANNOUNCED, incident=incident_id, shown=version)

@@ -145,7 +145,7 @@ class Ingest:
                 batches = self._take()
                 fresh = await self._sort_out(rows, batches)
                 if fresh:
-                    await rows.many_tuples(rows.sql(_INSERT), fresh)
+                    rows.tuples_later(rows.sql(_INSERT), fresh)
                     await rows.commit()
         except Exception as error:  # noqa: BLE001 - not swallowed: every caller of the group raises it
             for batch in batches or self._take():

@@ -101,7 +101,7 @@ class Chain(StoredLedger):
 
     async def add_checkpoint(self, checkpoint: Checkpoint) -> None:
         async with self._connections.writing() as rows:
-            await rows.all(
+            rows.later(
                 _ADD_CHECKPOINT,
                 size=checkpoint.size,
                 head_hash=checkpoint.head_hash,

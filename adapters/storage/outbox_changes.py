@@ -132,7 +132,7 @@ class OutboxChanges(Changes):
 
     async def _replace(self, last: _Last, op: DeliveryOp, wanted: Delivery, digest: str) -> None:
         changed = replace(last.delivery, op=op, message=wanted.message)
-        await self._rows.all(
+        self._rows.later(
             _REPLACE,
             at_sequence=last.sequence,
             op=op.value,
@@ -185,11 +185,11 @@ class OutboxChanges(Changes):
         op, digest, revision, sent_at, body = row
         if sent_at is not None:
             return
-        await self._rows.all(_SENT, at_sequence=sequence, sent_at=to_rfc3339(at))
+        self._rows.later(_SENT, at_sequence=sequence, sent_at=to_rfc3339(at))
         self.sent.append(sequence)
         delivery = self._codec.decode(Delivery, body)
         if ref is not None and DeliveryOp(op) in CREATING and delivery.incident_id is not None:
-            await self._rows.all(
+            self._rows.later(
                 _ADD_SLOT,
                 incident_id=delivery.incident_id,
                 room=delivery.room,
@@ -206,10 +206,10 @@ class OutboxChanges(Changes):
                 await self._insert(await self._with_new_key(again), digest)
 
     async def mark_failed(self, sequence: int, reason: str, retry_at: datetime) -> None:
-        await self._rows.all(_FAILED, at_sequence=sequence, failure=reason, due_at=to_rfc3339(retry_at))
+        self._rows.later(_FAILED, at_sequence=sequence, failure=reason, due_at=to_rfc3339(retry_at))
 
     async def mark_handled(self, platform: str, event_id: str) -> None:
-        await self._rows.all(_HANDLED, on_platform=platform, event=event_id)
+        self._rows.later(_HANDLED, on_platform=platform, event=event_id)
 
     def _digest(self, delivery: Delivery) -> str:
         return hashlib.sha256(self._codec.encode(delivery.message).encode()).hexdigest()

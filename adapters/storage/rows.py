@@ -1,17 +1,19 @@
 """Running compiled statements on one SQLite connection, and what a failure of the driver means.
 
-Statements are SQLAlchemy Core, compiled once; they run through aiosqlite's ``execute_fetchall``, which takes
-one hop to the connection's thread where SQLAlchemy's own cursor takes four. A cancelled caller leaves its
-statement running in that thread; whatever is queued behind it (the rollback) still runs after it.
+Statements are SQLAlchemy Core, compiled once. The hop to the connection's thread costs more than most
+statements, so all that nobody waits for (BEGIN, inserts, COMMIT) is sent along with the next one somebody
+does wait for; SQLAlchemy's own cursor would take three or four hops for each. A cancelled caller leaves what
+it sent running in that thread; whatever is queued behind it (the rollback) still runs after it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar, cast
+from dataclasses import dataclass
+from typing import Any, NoReturn, TypeVar, cast
 
 import aiosqlite
 from sqlalchemy.dialects import sqlite
@@ -76,46 +78,71 @@ class Statements:
         return known
 
 
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One statement on its way; ``many`` runs it once for each row of ``parameters``."""
+
+    sql: str
+    parameters: Sequence[Any]
+    many: bool = False
+
+
+def _run(connection: sqlite3.Connection, steps: Sequence[_Step]) -> list[Row] | tuple[int, Exception]:
+    """In the connection's thread: run every step; the last one's rows, or which step failed and how."""
+    found: list[Row] = []
+    for position, step in enumerate(steps):
+        try:
+            if step.many:
+                connection.executemany(step.sql, step.parameters).close()
+            else:
+                found = connection.execute(step.sql, step.parameters).fetchall()
+        except (sqlite3.Error, ValueError, OverflowError) as error:
+            return position, error
+    return found
+
+
 class Rows:
     """One transaction on a connection."""
 
     def __init__(self, driver: aiosqlite.Connection, statements: Statements) -> None:
         self._driver = driver
         self._statements = statements
+        self._waiting: list[_Step] = []
         self._open = False
-        self._failed: Unavailable | None = None
+        self._begun = False
+        self._failed: Exception | None = None
 
-    async def begin(self, how: str) -> None:
-        """Start a transaction: ``BEGIN`` or ``BEGIN IMMEDIATE``."""
+    def begin(self, how: str) -> None:
+        """Start a transaction with the first statement: ``BEGIN`` or ``BEGIN IMMEDIATE``."""
+        self._open = True
         if self._driver.in_transaction:
             # Left by a rollback that the disk refused; nothing of it may leak into this one.
-            await self.rollback()
-        self._open = True
-        await self._fetch(how, ())
+            self._waiting.append(_Step("ROLLBACK", ()))
+        self._waiting.append(_Step(how, ()))
 
     async def commit(self, then: Callable[[], None] | None = None) -> None:
         """Make it durable and call ``then``: both happen even when the caller is cancelled meanwhile.
 
-        Raises Unavailable, nothing written, when an earlier statement failed so that SQLite may have
-        rolled back by itself.
+        Raises what an earlier statement raised that may have ended the transaction: then nothing is written.
         """
         await uninterrupted(self._commit(then))
 
     async def _commit(self, then: Callable[[], None] | None) -> None:
-        await self._fetch("COMMIT", ())
-        self._open = False
+        await self._send(_Step("COMMIT", ()))
+        self._open = self._begun = False
         if then is not None:
             then()
 
     async def rollback(self) -> None:
-        """Ends the transaction if there is one. Queued behind every statement sent before."""
+        """End the transaction, unless it is committed. Runs after every statement sent before."""
         self._open = False
-        with translated():
-            await self._driver.rollback()
+        self._waiting.clear()
+        if self._begun:
+            with translated():
+                await self._driver.rollback()
 
     async def all(self, statement: ClauseElement, **values: Any) -> list[Row]:
-        sql, names, fixed = self._statements.compiled(statement)
-        return await self._fetch(sql, tuple(values[n] if n in values else fixed[n] for n in names))
+        return await self._send(self._step(statement, values))
 
     async def first(self, statement: ClauseElement, **values: Any) -> Row | None:
         found = await self.all(statement, **values)
@@ -126,30 +153,32 @@ class Rows:
         found = await self.all(statement, **values)
         return found[0][0] if found else None
 
-    async def many(self, statement: ClauseElement, values: Iterable[Mapping[str, Any]]) -> None:
-        """Run a statement that returns nothing once for each set of values."""
-        sql, names, fixed = self._statements.compiled(statement)
-        await self.many_tuples(
-            sql, [tuple(each[n] if n in each else fixed[n] for n in names) for each in values]
-        )
-
-    async def many_tuples(self, sql: str, values: Sequence[Row]) -> None:
-        """The same for SQL text and parameters in its order."""
+    def later(self, statement: ClauseElement, **values: Any) -> None:
+        """Run a statement before the next one that is waited for, which then raises what this one raises."""
         self._check()
-        try:
-            with translated():
-                async with self._driver.executemany(sql, values):
-                    pass
-        except Unavailable as error:
-            self._failed = error
-            raise
+        self._waiting.append(self._step(statement, values))
+
+    def many_later(self, statement: ClauseElement, values: Iterable[Mapping[str, Any]]) -> None:
+        """The same for many sets of values."""
+        sql, names, fixed = self._statements.compiled(statement)
+        self.tuples_later(sql, [tuple(each[n] if n in each else fixed[n] for n in names) for each in values])
+
+    def tuples_later(self, sql: str, rows: Sequence[Row]) -> None:
+        """The same for SQL text and values in its order."""
+        self._check()
+        if rows:
+            self._waiting.append(_Step(sql, rows, many=True))
 
     async def query(self, sql: str) -> list[Row]:
         """Run SQL text without parameters."""
-        return await self._fetch(sql, ())
+        return await self._send(_Step(sql, ()))
 
     def sql(self, statement: ClauseElement) -> str:
         return self._statements.compiled(statement)[0]
+
+    def _step(self, statement: ClauseElement, values: Mapping[str, Any]) -> _Step:
+        sql, names, fixed = self._statements.compiled(statement)
+        return _Step(sql, [values[n] if n in values else fixed[n] for n in names])
 
     def _check(self) -> None:
         if not self._open:
@@ -157,13 +186,37 @@ class Rows:
         if self._failed is not None:
             raise self._failed
 
-    async def _fetch(self, sql: str, parameters: Row) -> list[Row]:
+    async def _send(self, step: _Step) -> list[Row]:
         self._check()
+        steps = [*self._waiting, step]
+        self._waiting.clear()
+        self._begun = True
+        try:
+            # aiosqlite has no public way to run several statements in one hop; SQLAlchemy's dialect leans on
+            # the same two attributes.
+            hop: Awaitable[list[Row] | tuple[int, Exception]] = cast(Any, self._driver)._execute(
+                _run, self._driver._conn, steps
+            )
+            answer = await hop
+        except ValueError as closed:
+            self._failed = Unavailable("store", "the database connection is closed")
+            raise self._failed from closed
+        except asyncio.CancelledError:
+            # Nobody will learn how it went, so nothing may be built on it.
+            self._failed = Unavailable("store", "a statement of this transaction was interrupted")
+            raise
+        if isinstance(answer, tuple):
+            position, error = answer
+            self._raise(error, by_caller=steps[position] is step)
+        return answer
+
+    def _raise(self, error: Exception, *, by_caller: bool) -> NoReturn:
+        """Only a caller whose own row was refused may go on: after any other failure SQLite may have ended
+        the transaction, or the caller cannot know what is missing, and one more statement would commit."""
         try:
             with translated():
-                return cast("list[Row]", await self._driver.execute_fetchall(sql, parameters))
-        except Unavailable as error:
-            # After such an error SQLite may have ended the transaction: one more statement would then
-            # commit by itself.
-            self._failed = error
+                raise error
+        except Exception as failure:
+            if not (by_caller and isinstance(failure, (StaleWrite, IntegrityError))):
+                self._failed = failure
             raise

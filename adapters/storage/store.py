@@ -79,7 +79,7 @@ class SqlStore:
         async with self._connections.writing() as rows:
             tx = SqlTransaction(rows, self._codec, self._handed_out, self._clock, self._chain.known)
             yield tx
-            await tx.flush()
+            tx.flush()
             await rows.commit(then=lambda: self._committed(tx))
 
     def _committed(self, tx: SqlTransaction) -> None:
@@ -105,7 +105,8 @@ class SqlStore:
     async def healthy(self) -> str | None:
         """None while a write could begin now, else one sentence why not."""
         try:
-            async with self._connections.writing():
+            async with self._connections.writing() as rows:
+                await rows.query("SELECT 1")
                 return None
         except Unavailable as error:
             return error.reason

@@ -60,10 +60,10 @@ class SqlTransaction(IncidentChanges, ApprovalChanges, OutboxChanges, IncidentRo
     async def enqueue(self, job: Job, at: datetime | None = None) -> None:
         self.enqueued.append((job, at))
 
-    async def flush(self) -> None:
+    def flush(self) -> None:
         """Write what was collected; the last thing before the commit."""
         if self._entries:
-            await self._rows.many(
+            self._rows.many_later(
                 _APPEND,
                 [
                     {
@@ -76,7 +76,7 @@ class SqlTransaction(IncidentChanges, ApprovalChanges, OutboxChanges, IncidentRo
                 ],
             )
         if self.touched:
-            await self._rows.many(_COUNT_CHANGE, [{"incident": touched} for touched in self.touched])
+            self._rows.many_later(_COUNT_CHANGE, [{"incident": touched} for touched in self.touched])
 
     def wakes(self) -> Iterator[tuple[Job, datetime | None]]:
         """Whom to wake now that it is committed."""
