@@ -5,14 +5,16 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+import tomllib
 from collections import Counter
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 
 from config.schema import Config
 from config.shape import section_of
 from config.types import Section
-from tests.architecture.source import ROOT, dotted, modules, name, tree
+from tests.architecture.source import PACKAGES, ROOT, dotted, modules, name, tree
 
 MAX_LINES = 400
 MAX_BROAD_EXCEPTS_PER_1000_LINES = 1.5
@@ -217,3 +219,16 @@ def test_every_package_is_a_package() -> None:
 def test_the_licence_is_the_one_that_is_named() -> None:
     assert "Apache License" in (Path(ROOT) / "LICENSE").read_text()
     assert 'license = "Apache-2.0"' in (Path(ROOT) / "pyproject.toml").read_text()
+
+
+def test_every_file_that_is_no_module_is_shipped() -> None:
+    """A file that the wheel leaves out is missed only where the project was installed from one."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    patterns = [
+        f"{package.replace('.', '/')}/{glob}" for package, globs in settings.items() for glob in globs
+    ]
+    others = [path for path in tracked() if path.split("/")[0] in PACKAGES and not path.endswith(".py")]
+    assert others
+    assert [path for path in others if not any(fnmatch(path, pattern) for pattern in patterns)] == []
+    unused = [pattern for pattern in patterns if not any(fnmatch(path, pattern) for path in others)]
+    assert unused == []
