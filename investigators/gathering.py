@@ -108,6 +108,18 @@ async def gather(
             task.cancel()
         if late:
             await asyncio.wait(late, timeout=_GRACE)
+    # Checking what a flooding source sent takes tens of milliseconds: not on the event loop.
+    return await asyncio.to_thread(_collect, case, calls, tasks, frozenset(late), deadline, clock)
+
+
+def _collect(
+    case: Case,
+    calls: Sequence[_Call],
+    tasks: Sequence[asyncio.Task[Evidence]],
+    late: frozenset[asyncio.Task[Evidence]],
+    deadline: timedelta,
+    clock: Clock,
+) -> tuple[Answer, ...]:
     answers = []
     for number, (call, task) in enumerate(zip(calls, tasks, strict=True)):
         if task in late:

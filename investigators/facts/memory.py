@@ -66,7 +66,7 @@ def _history(pack: Pack, entity: Entity, evidence: Evidence, one: Series, availa
         return unknown(KIND, entity.subject, (evidence,), rule, "too few samples since it was last started")
     steady = line.rising >= 0.8 or (line.rising >= 0.55 and line.fit >= 0.95)
     grew = line.change >= max(_LEAST_GROWTH, _LEAST_SHARE * line.first)
-    going_on = line.late_slope >= 0.3 * line.slope
+    going_on = line.slope > 0 and line.late_slope >= 0.3 * line.slope
     if grew and steady and line.fit >= 0.8 and going_on:
         confidence = 0.7
         confidence += 0.1 if line.change >= 0.3 * line.first else 0.0

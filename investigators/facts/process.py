@@ -90,6 +90,8 @@ def _running(pack: Pack, entity: Entity) -> list[Fact]:
                 detail = f"{entity.process} does not run (it was pid {record.get('pid')})"
                 return [found(kind, entity.subject, 0.95, (evidence,), rule, detail)]
             detail = f"{entity.process} runs as pid {record.get('pid')}, status {record.get('status')}"
+            if not complete(evidence):
+                return [unknown(kind, entity.subject, (evidence,), rule, detail)]
             return [absent(kind, entity.subject, 0.95, (evidence,), rule, detail)]
     return [unknown(kind, entity.subject, looked, rule, why_nothing(looked, "no host source covers it"))]
 
@@ -123,11 +125,10 @@ def _exits(pack: Pack, entity: Entity) -> list[Fact]:
             at, ending = endings[-1]
             detail = f"{entity.process} ended at {_clock(at)} with {ending.words}"
             facts = [found("process_stopped", entity.subject, 0.9, (evidence,), rule, detail, onset=at)]
+            clean = "every recorded exit was clean"
             if complete(evidence):
-                facts.append(
-                    absent(kind, entity.subject, 0.9, (evidence,), rule, "every recorded exit was clean")
-                )
-            return facts
+                return [*facts, absent(kind, entity.subject, 0.9, (evidence,), rule, clean)]
+            return [*facts, unknown(kind, entity.subject, (evidence,), rule, f"{clean}; {evidence.reason}")]
     return [_no_exit(pack, entity, looked)]
 
 
