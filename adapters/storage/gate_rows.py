@@ -15,7 +15,7 @@ from adapters.storage.tables import approvals, diagnoses, evidence, executions, 
 from adapters.storage.transaction import SqlReading, SqlTransaction
 from approvals.model import RequestState
 from approvals.ports import GateCase
-from bot.domain.audit import AuditEvent
+from bot.domain.audit import AuditEvent, IncidentMoved, RequestEnded
 from bot.domain.clock import Clock, from_rfc3339
 from bot.domain.errors import IntegrityError, StaleWrite
 from bot.domain.ids import ExecutionId, IncidentId, RequestId
@@ -115,7 +115,7 @@ class GateRows:
             if execution is None or execution.state is not ExecutionState.CLAIMED:
                 state = "not stored" if execution is None else execution.state.value
                 raise StaleWrite(f"execution {execution_id} is {state}, not claimed")
-            ended = ExecutionState.SUCCEEDED if result.ok else ExecutionState.FAILED
+            ended = _ended(result, incident_to)
             await tx.save_execution(replace(execution, state=ended, result=result))
             incident = await self._incident(tx, execution.incident_id)
             await tx.save_incident(incident.moved(incident_to, self._clock.now()))
@@ -140,8 +140,25 @@ class GateRows:
                 replace(request, state=RequestState.CANCELLED, ended_at=now, ended_reason=reason)
             )
             incident = await self._incident(tx, request.incident_id)
+            await tx.record(
+                RequestEnded(
+                    incident_id=incident.id,
+                    request_id=request_id,
+                    state=RequestState.CANCELLED.value,
+                    reason=reason,
+                )
+            )
             if incident.state is IncidentState.AWAITING_APPROVAL:
-                await tx.save_incident(incident.moved(IncidentState.DIAGNOSED, now))
+                moved = incident.moved(IncidentState.DIAGNOSED, now)
+                await tx.save_incident(moved)
+                await tx.record(
+                    IncidentMoved(
+                        incident_id=incident.id,
+                        before=incident.state.value,
+                        after=moved.state.value,
+                        reason=reason,
+                    )
+                )
             return True
 
     async def _incident(self, tx: SqlTransaction, incident_id: IncidentId) -> Incident:
@@ -149,3 +166,10 @@ class GateRows:
         if incident is None:
             raise IntegrityError(f"incident {incident_id} is gone from the store")
         return incident
+
+
+def _ended(result: ExecutionResult, incident_to: IncidentState) -> ExecutionState:
+    """A run that may or may not have acted is neither a success nor a failure."""
+    if incident_to is IncidentState.OUTCOME_UNKNOWN:
+        return ExecutionState.UNKNOWN
+    return ExecutionState.SUCCEEDED if result.ok else ExecutionState.FAILED

@@ -13,8 +13,13 @@ from config.schema import Config
 
 
 @asynccontextmanager
-async def open_chats(config: Config, clock: Clock) -> AsyncIterator[Mapping[str, Chat]]:
-    """Open every configured platform. A platform's library is imported only when it is configured."""
+async def open_chats(
+    config: Config, clock: Clock, *, console_input: int = 0
+) -> AsyncIterator[Mapping[str, Chat]]:
+    """Open every configured platform. A platform's library is imported only when it is configured.
+
+    ``console_input`` is the file descriptor that the console reads lines from.
+    """
     chats: dict[str, Chat] = {}
     async with AsyncExitStack() as stack:
         if config.chat.matrix is not None:
@@ -33,7 +38,14 @@ async def open_chats(config: Config, clock: Clock) -> AsyncIterator[Mapping[str,
             from adapters.chat.console import open_console
 
             chats[CONSOLE] = await stack.enter_async_context(
-                open_console(config.chat.console, state_dir=config.data_dir, clock=clock)
+                open_console(
+                    config.chat.console,
+                    state_dir=config.data_dir,
+                    clock=clock,
+                    rooms=[room.name for room in config.chat.rooms if room.console],
+                    seeds=(config.chat.approve_emoji[0], config.chat.reject_emoji[0]),
+                    source=console_input,
+                )
             )
         yield chats
 

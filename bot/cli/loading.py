@@ -12,12 +12,12 @@ from config.loader import read
 from config.schema import Config
 
 
-def load_config(path: Path) -> Config:
+def load_config(path: Path, *, warn: bool = True) -> Config:
     """Return the configuration; warnings go to standard error. Raises ConfigError with every problem."""
     try:
         loaded = read(path, known_actions=tuple(builtin_catalogue()))
     except config_errors.ConfigError as error:
         raise ConfigError([str(problem) for problem in error.problems]) from None
-    for warning in loaded.warnings:
+    for warning in loaded.warnings if warn else ():
         complain(f"warning: {warning}")
     return loaded.config

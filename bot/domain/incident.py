@@ -92,7 +92,8 @@ class Incident:
 
     ``version`` grows by one with every stored change and is the compare-and-swap token.
     ``run`` counts investigations. ``flaps`` counts how often its alerts went away and came back.
-    ``firing`` is the number of member alerts that still fire; ``alerts_total`` all that ever joined.
+    ``firing`` is the number of member alerts that still fire; ``alerts_total`` counts every firing that
+    ever joined.
     ``correlation`` are the labels that group alerts of different names.
     """
 

@@ -224,12 +224,10 @@ def redact_field(name: str, value: str) -> str:
     return redact(value)
 
 
-def redact_fields(fields: Mapping[str, str]) -> dict[str, str]:
-    """:func:`redact_field` for each; cheap for many short fields of which none holds a secret."""
-    everything = "\0".join((*fields, *fields.values())).lower()
-    if _ANY_HINT.search(everything) is None:
-        return dict(fields)
-    return {name: redact_field(name, value) for name, value in fields.items()}
+def may_hold_secret(*fields: Mapping[str, str]) -> bool:
+    """False when :func:`redact_field` would change none of the fields: one look instead of one at each."""
+    everything = "\0".join([text for mapping in fields for pair in mapping.items() for text in pair])
+    return _ANY_HINT.search(everything.lower()) is not None
 
 
 def strip_invisible(text: str) -> str:

@@ -72,7 +72,7 @@ def _members(view: IncidentView) -> Bullets | None:
         items.append((span(f"{mark} "), outside(f"{alert.name}: {alert.summary}")))
     hidden = view.incident.alerts_total - len(items)
     if hidden > 0:
-        items.append((span(f"… and {hidden} more deliveries (`show` lists them)"),))
+        items.append((span(f"… and {hidden} more"),))
     return Bullets(items=tuple(items))
 
 

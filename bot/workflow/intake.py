@@ -180,7 +180,7 @@ class Intake:
         incident = replace(
             before,
             firing=firing,
-            alerts_total=before.alerts_total + len(draft.alert_ids),
+            alerts_total=before.alerts_total + draft.firing,
             flaps=before.flaps + (1 if back_again else 0),
             updated_at=now,
         )
