@@ -30,9 +30,9 @@ _REQUEST = select(requests.c.body).where(requests.c.id == bindparam("id"))
 _REQUESTS_OF = (
     select(requests.c.body).where(requests.c.incident_id == bindparam("id")).order_by(requests.c.seq)
 )
-_REVIEW = select(reviews.c.body, reviews.c.envelope)
-_REVIEWS_OF = _REVIEW.where(reviews.c.request_id == bindparam("id")).order_by(reviews.c.seq)
-_REVIEW_BY_EVENT = _REVIEW.where(
+_review_columns = select(reviews.c.body, reviews.c.envelope)
+_REVIEWS_OF = _review_columns.where(reviews.c.request_id == bindparam("id")).order_by(reviews.c.seq)
+_REVIEW_BY_EVENT = _review_columns.where(
     reviews.c.platform == bindparam("platform"), reviews.c.platform_event_id == bindparam("event_id")
 )
 _APPROVALS_BY = (

@@ -91,11 +91,13 @@ _WITH_FINGERPRINT = (
     .limit(1)
 )
 
-_ALERT = select(alerts.c.id, alerts.c.incident_id, alerts.c.body).limit(bindparam("limit", type_=Integer))
-_PENDING = _ALERT.where(text("alerts.placed = 0")).order_by(alerts.c.seq)
-_OF_INCIDENT = _ALERT.where(alerts.c.incident_id == bindparam("id")).order_by(alerts.c.seq.desc())
+_alert_columns = select(alerts.c.id, alerts.c.incident_id, alerts.c.body).limit(
+    bindparam("limit", type_=Integer)
+)
+_PENDING = _alert_columns.where(text("alerts.placed = 0")).order_by(alerts.c.seq)
+_OF_INCIDENT = _alert_columns.where(alerts.c.incident_id == bindparam("id")).order_by(alerts.c.seq.desc())
 _CURRENT = (
-    _ALERT.join_from(members, alerts, members.c.alert_seq == alerts.c.seq)
+    _alert_columns.join_from(members, alerts, members.c.alert_seq == alerts.c.seq)
     .where(members.c.incident_id == bindparam("id"))
     .order_by(case((members.c.status == "firing", 0), else_=1), members.c.alert_seq.desc())
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.resources import as_file, files
+from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 
@@ -29,20 +31,31 @@ def current_revision(connection: Connection) -> str | None:
     return found
 
 
-def upgrade(connection: Connection, to: str = REVISIONS[-1]) -> bool:
+def upgrade(
+    connection: Connection,
+    to: str | None = None,
+    *,
+    revisions: Sequence[str] = REVISIONS,
+    scripts: Path | None = None,
+) -> bool:
     """Apply what is missing, in one transaction; True when anything was. The connection autocommits.
+
+    ``to`` is the newest revision unless given; ``scripts`` the folder of the migrations that make them, the
+    package's own unless given.
 
     Raises ConfigError for a file of a newer release, IntegrityError when rows do not fit the new schema.
     """
     at = current_revision(connection)
+    to = to or revisions[-1]
     if at == to:
         return False
-    _refuse_newer(at)
+    _refuse_newer(at, revisions)
     connection.rollback()
     connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
     connection.exec_driver_sql("BEGIN IMMEDIATE")
     try:
-        _run_alembic(connection, to)
+        with as_file(files("adapters.storage") / "migrations") as packaged:
+            _run_alembic(connection, to, scripts or packaged)
         if broken := connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall():
             raise IntegrityError(
                 f"the upgrade to schema {to} was undone: {len(broken)} rows point at rows that are gone, "
@@ -61,7 +74,7 @@ def upgrade(connection: Connection, to: str = REVISIONS[-1]) -> bool:
 def refuse_other_schema(connection: Connection) -> None:
     """For a reader that must not change the file. Raises ConfigError unless it is at the newest revision."""
     at = current_revision(connection)
-    _refuse_newer(at)
+    _refuse_newer(at, REVISIONS)
     if at != REVISIONS[-1]:
         raise ConfigError(
             [f"the store has schema {at}, not yet {REVISIONS[-1]}: start the service once to upgrade it"]
@@ -69,22 +82,21 @@ def refuse_other_schema(connection: Connection) -> None:
     connection.rollback()
 
 
-def _refuse_newer(at: str | None) -> None:
-    if at is not None and at not in REVISIONS:
+def _refuse_newer(at: str | None, revisions: Sequence[str]) -> None:
+    if at is not None and at not in revisions:
         raise ConfigError(
             [
                 f"the store was written by a newer Assent (schema {at}, this release knows up to "
-                f"{REVISIONS[-1]}): install that release again, or restore a backup made before the upgrade"
+                f"{revisions[-1]}): install that release again, or restore a backup made before the upgrade"
             ]
         )
 
 
-def _run_alembic(connection: Connection, to: str) -> None:
+def _run_alembic(connection: Connection, to: str, scripts: Path) -> None:
     from alembic import command
     from alembic.config import Config
 
-    with as_file(files("adapters.storage") / "migrations") as scripts:
-        config = Config()
-        config.set_main_option("script_location", str(scripts).replace("%", "%%"))
-        config.attributes["connection"] = connection
-        command.upgrade(config, to)
+    config = Config()
+    config.set_main_option("script_location", str(scripts).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, to)
