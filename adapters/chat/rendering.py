@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from urllib.parse import urlsplit
 
 from bot.domain.message import Block, Bullets, Code, Fields, Message, Paragraph, Span, paragraph
@@ -20,7 +21,8 @@ Fits = Callable[[Message], bool]
 _SCHEME = re.compile(r"(?i)\b([a-z][a-z0-9+.-]{1,20}):(?=//)|\b(mailto|matrix|tel|javascript|data|magnet):")
 _MENTION = re.compile(r"(?i)(?<![a-z0-9])@(?=\w)|@(?=(?:room|everyone|here|channel)\b)|(?<=<)@(?=[!&]?\d)")
 _ALIAS = re.compile(r"#(?=[\w.-]+:[\w-]+\.)|(?<=<)#(?=\d)")
-_HOST = re.compile(r"(?<![\w-])(?:[\w-]+\.)+[^\W\d_][\w-]{1,23}(?!\w)")
+_DOTTED = re.compile(r"[\w.-]+")
+_INNER_DOT = re.compile(r"(?<=[\w-])\.(?=[\w-])")
 _WWW = re.compile(r"(?i)\bwww\.(?=\w)")
 
 _SHORT_TITLE = 120
@@ -52,14 +54,24 @@ def neutral(text: str, *, preformatted: bool = False) -> str:
     text = _MENTION.sub("＠", text)
     text = _ALIAS.sub("＃", text)
     text = _SCHEME.sub(lambda match: f"{match[1] or match[2]}[:]", text)
-    return _WWW.sub("www[.]", text) if preformatted else _HOST.sub(_broken_host, text)
+    return _WWW.sub("www[.]", text) if preformatted else _DOTTED.sub(_broken_host, text)
 
 
 def _broken_host(match: re.Match[str]) -> str:
-    host = match[0]
-    if host.rpartition(".")[2].lower() in _NOT_A_DOMAIN:
-        return host
-    return host.replace(".", "[.]")
+    dotted = match[0]
+    labels = dotted.split(".")
+    if any(before and _like_a_domain(label) for before, label in pairwise(labels)):
+        return _INNER_DOT.sub("[.]", dotted)
+    return dotted
+
+
+def _like_a_domain(label: str) -> bool:
+    """Whether a client that looks for links might take it for a top-level domain, at least its beginning:
+    ``host.example.com-1`` is searched up to ``com``."""
+    if label.lower().startswith("xn--"):
+        return True
+    word = re.split(r"[_-]", label, maxsplit=1)[0]
+    return len(word) > 1 and word.isalpha() and word.lower() not in _NOT_A_DOMAIN
 
 
 def shown(span: Span) -> str:

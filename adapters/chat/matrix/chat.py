@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -246,7 +247,9 @@ class MatrixChat:
         """Send the message in as many events as it needs and return the first; the others go below it."""
         wire = self._connected()
         for limit in LIMITS:
-            parts = split(message, lambda part: size(_longest(text_content(part, notify=notify))) <= limit)  # noqa: B023
+            fits = partial(_fits_thread, limit)
+            # Cutting a long text takes up to a second, in which others must be served.
+            parts = (message,) if fits(message) else await asyncio.to_thread(split, message, fits)
             try:
                 content = first(text_content(parts[0], notify=notify))
                 event_id = await wire.send(room, "m.room.message", content, transaction_id(key))
@@ -265,12 +268,10 @@ class MatrixChat:
 
     async def _edit(self, target: MessageRef, message: Message, key: str) -> None:
         wire = self._connected()
-
-        def edit(shown: Message) -> Content:
-            return edit_of(text_content(shown, notify=True), target.message_id)
-
         for limit in LIMITS:
-            content = edit(shorten(message, lambda part: size(edit(part)) <= limit, _TOO_LONG))  # noqa: B023
+            fits = partial(_fits_edit, limit, target.message_id)
+            shown = message if fits(message) else await asyncio.to_thread(shorten, message, fits, _TOO_LONG)
+            content = edit_of(text_content(shown, notify=True), target.message_id)
             try:
                 await wire.send(target.room, "m.room.message", content, transaction_id(key))
             except Refused as error:
@@ -358,6 +359,10 @@ def _as_is(content: Content) -> Content:
     return content
 
 
-def _longest(content: Content) -> Content:
+def _fits_thread(limit: int, message: Message) -> bool:
     """With the largest relation it may get."""
-    return in_thread(content, "$" + "x" * 80)
+    return size(in_thread(text_content(message, notify=True), "$" + "x" * 80)) <= limit
+
+
+def _fits_edit(limit: int, target: str, message: Message) -> bool:
+    return size(edit_of(text_content(message, notify=True), target)) <= limit

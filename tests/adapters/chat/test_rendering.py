@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -87,7 +88,12 @@ def test_lines_stay_whole_where_they_can() -> None:
             "@room @everyone <@123> <@&9> @ana:example.org",
             "＠room ＠everyone <＠123> <＠&9> ＠ana:example[.]org",
         ),
+        ("look at evil.com. wait...what", "look at evil[.]com. wait...what"),
         ("all@room", "all＠room"),
+        (
+            "evil.com_x evil.com-y evil.com.1 a.xn--p1ai",
+            "evil[.]com_x evil[.]com-y evil[.]com[.]1 a[.]xn--p1ai",
+        ),
         ("évil.com müller.де", "évil[.]com müller[.]де"),
         ("#ops:example.org <#42>", "＃ops:example[.]org <＃42>"),
         ("a\u202eb\u200bc\x1b[31mred\x1b[0m\U000e0041", "abcred"),
@@ -100,6 +106,15 @@ def test_lines_stay_whole_where_they_can() -> None:
 )
 def test_outside_text_loses_its_effects_and_stays_readable(text: str, expected: str) -> None:
     assert neutral(text) == expected
+
+
+@pytest.mark.parametrize(
+    "piece", ["a.", "a", "-", "a-", "@", "#a:", "x:", "\x1b[", "\x1b]", "www.", "ab.cd-", "<@", "http://"]
+)
+def test_text_made_to_be_slow_is_not(piece: str) -> None:
+    started = time.process_time()
+    neutral(piece * 30_000)
+    assert time.process_time() - started < 2
 
 
 def test_a_stack_trace_stays_legible_but_its_urls_do_not_work() -> None:
