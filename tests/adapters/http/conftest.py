@@ -81,7 +81,7 @@ def serve() -> Serve:
                 sources=sources or (source(),),
                 limits=limits,
                 parsers=parsers(limits),
-                sink=sink,
+                sink=options.pop("sink", sink),
                 metrics=metrics,
                 readiness=options.pop("readiness", readiness),
                 clock=clock,
