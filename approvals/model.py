@@ -138,7 +138,8 @@ class ApprovalRequest:
     """A question put to people: may exactly this digest run?
 
     ``nonce`` makes two requests for the same action distinct. ``version`` is the compare-and-swap
-    token; ``reminded`` the highest percentage of its time at which a reminder was sent.
+    token; ``reminded`` the highest percentage of its time at which a reminder was sent. ``envelope`` is the
+    DSSE envelope (JSON bytes) signed when the request was opened: what people were asked.
     """
 
     id: RequestId
@@ -158,6 +159,7 @@ class ApprovalRequest:
     ended_reason: str | None = None
     reminded: int = 0
     version: int = 1
+    envelope: bytes = b""
 
 
 class DecisionKind(StrEnum):

@@ -24,6 +24,7 @@ from bot.domain.proposal import Proposal
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+REQUEST_TYPE = "urn:assent:request/v1"
 REVIEW_TYPE = "urn:assent:review/v1"
 APPROVAL_TYPE = "urn:assent:approval/v1"
 CHECKPOINT_TYPE = "urn:assent:checkpoint/v1"
@@ -138,6 +139,27 @@ class CheckpointStatement:
     at: datetime
 
 
+def sign_request(signer: Signer, request: ApprovalRequest) -> bytes:
+    """Return the DSSE envelope over the question as it is put to people."""
+    return _sign(
+        signer,
+        REQUEST_TYPE,
+        f"proposal:{request.proposal_id}",
+        request.proposal_digest,
+        {**_request_fields(request), **_terms(request)},
+    )
+
+
+def check_request(verifier: EnvelopeVerifier, request: ApprovalRequest) -> None:
+    """Raise IntegrityError unless the stored request is the one that was signed when it was opened.
+
+    State, version and reminders change during its life and are not part of it.
+    """
+    subject, body = _open(verifier, request.envelope, REQUEST_TYPE)
+    if subject != request.proposal_digest or body != {**_request_fields(request), **_terms(request)}:
+        raise IntegrityError("the stored request is not the one that was opened")
+
+
 def sign_review(signer: Signer, review: Review, request: ApprovalRequest) -> bytes:
     """Return the DSSE envelope (JSON bytes) over one accepted review."""
     predicate = {
@@ -164,13 +186,7 @@ def sign_approval(
         **_request_fields(request),
         "action": proposal.action.name,
         "target": f"{proposal.target.kind}:{proposal.target.name}",
-        "requirement": {
-            "count": request.requirement.count,
-            "roles": list(request.requirement.roles),
-            "strength": request.requirement.strength.label,
-        },
-        "requested_by": request.requested_by,
-        "created_at": to_rfc3339(request.created_at),
+        **_terms(request),
         "proposed_at": to_rfc3339(proposal.created_at),
         "proposal_expires_at": to_rfc3339(proposal.created_at + proposal.max_age),
         "at": to_rfc3339(at),
@@ -289,6 +305,18 @@ def _request_fields(request: ApprovalRequest) -> dict[str, Any]:
         "evidence_digest": request.evidence_digest,
         "target_uid": request.target_uid,
         "expires_at": to_rfc3339(request.expires_at),
+    }
+
+
+def _terms(request: ApprovalRequest) -> dict[str, Any]:
+    return {
+        "requirement": {
+            "count": request.requirement.count,
+            "roles": list(request.requirement.roles),
+            "strength": request.requirement.strength.label,
+        },
+        "requested_by": request.requested_by,
+        "created_at": to_rfc3339(request.created_at),
     }
 
 

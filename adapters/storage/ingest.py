@@ -124,19 +124,17 @@ class Ingest:
         )
 
     async def run(self) -> None:
-        """Write for ever."""
-        while True:
+        """Write whatever arrives; return once closed, with everything written that was taken."""
+        while not self._closed:
             await self._arrived.wait()
             self._arrived.clear()
             while self.waiting:
                 await self._write_group()
 
-    async def close(self) -> None:
-        """Take no more, and return when what was taken is written."""
+    def close(self) -> None:
+        """Take no more."""
         self._closed = True
-        pending = [batch.stored for batch in self.waiting]
-        if pending:
-            await asyncio.wait(pending)
+        self._arrived.set()
 
     async def _write_group(self) -> None:
         batches: list[_Batch] = []

@@ -94,9 +94,22 @@ class Chain(StoredLedger):
             stored = await stored_head(rows)
             if stored == self.known:
                 return None
+        return self._changed(stored)
+
+    async def watch(self, rows: Rows) -> None:
+        """Look before entries are appended: afterwards the end would look right again.
+
+        What was found stays a problem until the whole chain is verified anew.
+        """
+        stored = await stored_head(rows)
+        if stored != self.known and self.problem is None:
+            self.problem = self._changed(stored)
+
+    def _changed(self, stored: Head) -> str:
+        how = "" if stored.size != self.known.size else " of another hash"
         return (
             f"the ledger was changed from outside: it ended with entry {self.known.size}, "
-            f"now with entry {stored.size}" + ("" if stored.size != self.known.size else " of another hash")
+            f"now with entry {stored.size}{how}"
         )
 
     async def add_checkpoint(self, checkpoint: Checkpoint) -> None:

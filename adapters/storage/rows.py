@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar, cast
 
@@ -138,7 +138,8 @@ class Rows:
         self._open = False
         self._waiting.clear()
         if self._begun:
-            with translated():
+            # A ValueError says that the connection is closed, and its transaction with it.
+            with translated(), suppress(ValueError):
                 await self._driver.rollback()
 
     async def all(self, statement: ClauseElement, **values: Any) -> list[Row]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from adapters.storage.inbox import SqlInbox
 from adapters.storage.ingest import Ingest
 from adapters.storage.ledger_rows import Chain, stored_head
 from adapters.storage.pending import implied_work
-from adapters.storage.rows import Rows
+from adapters.storage.rows import Rows, uninterrupted
 from adapters.storage.tables import incidents, outbox
 from adapters.storage.transaction import SqlReading, SqlTransaction
 from approvals.ledger import Checkpoint, Entry, Head
@@ -79,6 +79,8 @@ class SqlStore:
         async with self._connections.writing() as rows:
             tx = SqlTransaction(rows, self._codec, self._handed_out, self._clock, self._chain.known)
             yield tx
+            if tx.head != self._chain.known:
+                await self._chain.watch(rows)
             tx.flush()
             await rows.commit(then=lambda: self._committed(tx))
 
@@ -203,7 +205,9 @@ async def open_store(path: Path, *, clock: Clock, wake: Wake) -> AsyncIterator[S
         try:
             yield store
         finally:
-            await store.ingestion.close()
-            writer.cancel()
-            with suppress(asyncio.CancelledError):
-                await writer
+            store.ingestion.close()
+            await uninterrupted(_ended(writer))
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    await task

@@ -223,7 +223,7 @@ class _Work:
             directory=people,
             inspectors=inspectors,
         )
-        reviewing = Reviewing(people, keys.must_sign, settings, clock, token, metrics)
+        reviewing = Reviewing(people, keys.must_sign, keys.verifier, settings, clock, token, metrics)
         self._intake = Intake(store, router(config), grouping(config), clock, token, metrics)
         self._investigating = Investigating(
             store,
@@ -241,6 +241,7 @@ class _Work:
             policy,
             risk,
             settings,
+            keys.must_sign,
             clock,
             token,
             execution_enabled=config.execution.enabled,

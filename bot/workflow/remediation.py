@@ -5,15 +5,15 @@ Nothing here can run anything: it holds inspectors, which only read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-
-from approvals.policy import PolicyGuard, PolicyQuestion, RiskSettings, compute_risk
 
 from approvals.catalogue import build_proposal
 from approvals.model import ApprovalRequest, Decision, DecisionKind, RequestState, Requirement
-from approvals.ports import Inspector
+from approvals.policy import PolicyGuard, PolicyQuestion, RiskSettings, compute_risk
+from approvals.ports import Inspector, Signer
+from approvals.statement import sign_request
 from bot.domain.audit import IncidentMoved, PolicyDecided, ProposalCreated, RequestOpened
 from bot.domain.clock import Clock, to_rfc3339
 from bot.domain.diagnosis import Diagnosis, SuggestedAction
@@ -66,6 +66,7 @@ class Remediating:
         policy: PolicyGuard,
         risk: RiskSettings,
         settings: ApprovalSettings,
+        signer: Callable[[], Signer],
         clock: Clock,
         token: RandomToken,
         *,
@@ -77,6 +78,7 @@ class Remediating:
         self._policy = policy
         self._risk = risk
         self._settings = settings
+        self._signer = signer
         self._clock = clock
         self._token = token
         self._execution_enabled = execution_enabled
@@ -271,6 +273,7 @@ class Remediating:
             target_uid=proposal.target.uid,
             requested_by=proposal.requested_by,
         )
+        request = replace(request, envelope=sign_request(self._signer(), request))
         await tx.add_request(request)
         moved = incident.moved(IncidentState.AWAITING_APPROVAL, now)
         await tx.save_incident(moved)

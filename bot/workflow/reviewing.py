@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+import structlog
+
 from approvals.canonical import digest
 from approvals.catalogue import action_class
 from approvals.model import (
@@ -17,9 +19,9 @@ from approvals.model import (
     Review,
     ReviewVerdict,
 )
-from approvals.ports import Signer
+from approvals.ports import EnvelopeVerifier, Signer
 from approvals.review import Effect, EffectKind, apply_review, withdraw_review
-from approvals.statement import sign_approval, sign_review
+from approvals.statement import check_request, sign_approval, sign_review
 from bot.domain.audit import (
     ApprovalSigned,
     IncidentMoved,
@@ -38,6 +40,8 @@ from bot.telemetry import Metrics
 from bot.workflow.remediation import ApprovalSettings
 
 _HOUR = timedelta(hours=1)
+
+_log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +63,7 @@ class Reviewing:
         self,
         directory: Directory,
         signer: Callable[[], Signer],
+        verifier: EnvelopeVerifier,
         settings: ApprovalSettings,
         clock: Clock,
         token: RandomToken,
@@ -66,6 +71,7 @@ class Reviewing:
     ) -> None:
         self._directory = directory
         self._signer = signer
+        self._verifier = verifier
         self._settings = settings
         self._clock = clock
         self._token = token
@@ -77,6 +83,11 @@ class Reviewing:
         proposal = await tx.proposal(request.proposal_id)
         if proposal is None:
             raise IntegrityError(f"request {request.id} has no stored proposal")
+        if gesture.verdict is ReviewVerdict.APPROVE and (why := self._altered(request, proposal)):
+            _log.critical("request_altered", request=request.id, reason=why)
+            effect = Effect(kind=EffectKind.REFUSED, reason="request_altered", hint=why)
+            await tx.record(self._refused(request, gesture, effect))
+            return effect
         person = self._directory.person(gesture.identity)
         review = Review(
             id=ReviewId(new_id("rev", self._token)),
@@ -158,6 +169,16 @@ class Reviewing:
             await tx.remove_approval(request.id)
             await tx.enqueue(Job(kind=JobKind.EXPIRE, subject=request.id), request.expires_at)
         return effect
+
+    def _altered(self, request: ApprovalRequest, proposal: Proposal) -> str | None:
+        """Why the stored rows are not what people were asked about; None while they are."""
+        try:
+            check_request(self._verifier, request)
+        except IntegrityError as error:
+            return f"The store was tampered with: {error}. Nothing can be approved here."
+        if digest(proposal.canonical_bytes) != request.proposal_digest:
+            return "The store was tampered with: the stored action is not the one on the card."
+        return None
 
     async def _approved(
         self,

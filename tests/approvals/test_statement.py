@@ -10,17 +10,20 @@ import pytest
 
 from approvals.canonical import canonicalize, digest
 from approvals.ledger import Head
-from approvals.model import Identity, Means, ReviewVerdict, Strength
+from approvals.model import Identity, Means, RequestState, Requirement, ReviewVerdict, Strength
 from approvals.statement import (
     PAYLOAD_TYPE,
+    check_request,
     parse_approval,
     parse_checkpoint,
     parse_review,
     sign_approval,
     sign_checkpoint,
+    sign_request,
     sign_review,
 )
 from bot.domain.errors import IntegrityError
+from bot.domain.ids import Digest, PersonId
 from tests.approvals import world
 from tests.approvals.world import ANA, BEN, START, Keyring
 
@@ -219,10 +222,36 @@ def test_a_payload_that_is_no_statement_of_ours_is_refused(
 
 def test_every_field_of_a_request_that_matters_is_in_its_reviews(keys: Keyring) -> None:
     """A field added to the request must be signed, or be named here as one that may change."""
-    may_change = {"state", "ended_at", "ended_reason", "reminded", "version"}
+    may_change = {"state", "ended_at", "ended_reason", "reminded", "version", "envelope"}
     in_approval_only = {"requirement", "created_at", "requested_by"}
     envelope = sign_review(keys.signer, world.review(), world.request())
     predicate = payload(envelope)["predicate"]
     signed = {"id", "proposal_digest"} | set(predicate)  # type: ignore[attr-defined]
     named = {field.name for field in fields(world.request())}
     assert named <= signed | may_change | in_approval_only
+
+
+def test_a_request_is_what_was_signed_when_it_was_opened(keys: Keyring) -> None:
+    request = world.request()
+    opened = replace(request, envelope=sign_request(keys.signer, request))
+    check_request(keys.trusted, opened)
+    check_request(keys.trusted, replace(opened, state=RequestState.APPROVED, version=7, reminded=80))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"proposal_digest": Digest("f" * 64)},
+        {"nonce": "another"},
+        {"expires_at": world.START + timedelta(days=9)},
+        {"requirement": Requirement(count=1, roles=("viewer",), strength=Strength.REACTION)},
+        {"requested_by": PersonId("eve")},
+        {"target_uid": "another"},
+        {"envelope": b""},
+    ],
+)
+def test_a_request_changed_after_it_was_opened_is_found_out(keys: Keyring, change: dict[str, object]) -> None:
+    request = world.request()
+    opened = replace(request, envelope=sign_request(keys.signer, request))
+    with pytest.raises(IntegrityError):
+        check_request(keys.trusted, replace(opened, **change))  # type: ignore[arg-type]
