@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import socket
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,12 +19,27 @@ from bot.demo.homeserver import SERVER_NAME, Account, Homeserver, free_port, syn
 __all__ = ["SERVER_NAME", "Account", "Person", "Synapse", "free_port", "synapse_missing"]
 
 
+def steady_port() -> int:
+    """A free port below the range from which the kernel takes ports for outgoing connections: it stays free
+    until a server that needs seconds to start has taken it, and while that server is stopped."""
+    while True:
+        port = 15_000 + secrets.randbelow(17_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
 class Synapse(Homeserver):
     """Starts Synapse in a directory of its own; ``async with Synapse() as server``."""
 
     def __init__(self, *, default_rate_limits: bool = False, port: int | None = None) -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="assent-synapse-")
-        super().__init__(Path(self._directory.name), default_rate_limits=default_rate_limits, port=port)
+        super().__init__(
+            Path(self._directory.name), default_rate_limits=default_rate_limits, port=port or steady_port()
+        )
 
     async def __aenter__(self) -> Self:
         try:
