@@ -37,7 +37,7 @@ async def test_a_proposal_altered_in_the_database_is_not_approved(world: World) 
         await world.send(alert())
         card = await world.card()
         db = database(world)
-        (stored,) = db.execute("SELECT canonical_bytes FROM proposals").fetchone()
+        ((stored,),) = db.execute("SELECT canonical_bytes FROM proposals").fetchall()
         db.execute("UPDATE proposals SET canonical_bytes = ?", (stored.replace(b"cart", b"bank"),))
         world.room.react(card.id, "✅", ANA)
         await settled(world)
@@ -50,7 +50,7 @@ async def test_a_request_altered_in_the_database_is_not_approved(world: World) -
         await world.send(alert(severity="critical"))
         card = await world.card()
         db = database(world)
-        (body,) = db.execute("SELECT body FROM requests").fetchone()
+        ((body,),) = db.execute("SELECT body FROM requests").fetchall()
         document = json.loads(body)
         document["requirement"]["count"] = 1
         db.execute("UPDATE requests SET body = ?", (json.dumps(document),))
@@ -64,7 +64,7 @@ async def test_an_approval_row_inserted_by_hand_opens_nothing(world: World) -> N
         await world.send(alert())
         await world.card()
         db = database(world)
-        (request_id, body) = db.execute("SELECT id, body FROM requests").fetchone()
+        ((request_id, body),) = db.execute("SELECT id, body FROM requests").fetchall()
         approved = json.dumps({**json.loads(body), "state": "approved"})
         db.execute("UPDATE requests SET state = 'approved', body = ?", (approved,))
         db.execute(
@@ -100,7 +100,7 @@ async def test_a_review_signed_by_another_key_does_not_count_towards_the_quorum(
 
 
 async def only_request(world: World) -> RequestId:
-    (request_id,) = database(world).execute("SELECT id FROM requests").fetchone()
+    ((request_id,),) = database(world).execute("SELECT id FROM requests").fetchall()
     return RequestId(request_id)
 
 
@@ -155,7 +155,7 @@ async def test_two_approvals_racing_run_the_action_once(world: World) -> None:
 
 
 def edited(db: sqlite3.Connection) -> None:
-    (body,) = db.execute("SELECT body FROM ledger WHERE seq = 3").fetchone()
+    ((body,),) = db.execute("SELECT body FROM ledger WHERE seq = 3").fetchall()
     changed = bytes(body).replace(b'"incident_id":"inc_', b'"incident_id":"inc-')
     assert changed != bytes(body)
     db.execute("UPDATE ledger SET body = ? WHERE seq = 3", (changed,))
