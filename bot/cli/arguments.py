@@ -31,7 +31,11 @@ def build_parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser("demo", help="watch an incident from alert to verified fix, for real")
     demo.add_argument("--unattended", action="store_true", help="let the demo play the human")
-    demo.add_argument("--reject", action="store_true", help="the played human rejects: nothing may run")
+    demo.add_argument(
+        "--reject",
+        action="store_true",
+        help="the played human rejects: nothing may run (implies --unattended)",
+    )
     demo.add_argument("--matrix", action="store_true", help="use a Matrix room on a Synapse of its own")
     demo.add_argument("--keep", type=Path, metavar="DIR", help="keep everything in DIR afterwards")
 
