@@ -1,10 +1,12 @@
 """What somebody with access to the database file, the chat server or an old key can do: nothing gets run."""
 
+import asyncio
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -16,7 +18,27 @@ from bot.domain.ids import PersonId, RequestId, ReviewId
 from tests.bot.app.conftest import ANA, BEN, World, alert
 
 
+async def tamper(world: World, *statements: tuple[str, Sequence[object]]) -> list[tuple[Any, ...]]:
+    """Run statements on the database file beside the service; returns the rows of the last one.
+
+    In a thread: the service lives on this event loop and may be in the middle of a transaction.
+    """
+
+    def work() -> list[tuple[Any, ...]]:
+        db = sqlite3.connect(world.directory / "data" / "assent.db", isolation_level=None, timeout=10)
+        try:
+            found: list[tuple[Any, ...]] = []
+            for sql, values in statements:
+                found = db.execute(sql, values).fetchall()
+            return found
+        finally:
+            db.close()
+
+    return await asyncio.to_thread(work)
+
+
 def database(world: World) -> sqlite3.Connection:
+    """For attacks while the service does not run."""
     return sqlite3.connect(world.directory / "data" / "assent.db", isolation_level=None, timeout=10)
 
 
@@ -36,9 +58,9 @@ async def test_a_proposal_altered_in_the_database_is_not_approved(world: World) 
     async with world.running():
         await world.send(alert())
         card = await world.card()
-        db = database(world)
-        ((stored,),) = db.execute("SELECT canonical_bytes FROM proposals").fetchall()
-        db.execute("UPDATE proposals SET canonical_bytes = ?", (stored.replace(b"cart", b"bank"),))
+        ((stored,),) = await tamper(world, ("SELECT canonical_bytes FROM proposals", ()))
+        altered = stored.replace(b"cart", b"bank")
+        await tamper(world, ("UPDATE proposals SET canonical_bytes = ?", (altered,)))
         world.room.react(card.id, "✅", ANA)
         await settled(world)
         assert any("tampered" in message.text for message in world.room.private())
@@ -49,11 +71,10 @@ async def test_a_request_altered_in_the_database_is_not_approved(world: World) -
     async with world.running():
         await world.send(alert(severity="critical"))
         card = await world.card()
-        db = database(world)
-        ((body,),) = db.execute("SELECT body FROM requests").fetchall()
+        ((body,),) = await tamper(world, ("SELECT body FROM requests", ()))
         document = json.loads(body)
         document["requirement"]["count"] = 1
-        db.execute("UPDATE requests SET body = ?", (json.dumps(document),))
+        await tamper(world, ("UPDATE requests SET body = ?", (json.dumps(document),)))
         world.room.react(card.id, "✅", ANA)
         await settled(world)
     assert world.target.runs() == []
@@ -63,13 +84,15 @@ async def test_an_approval_row_inserted_by_hand_opens_nothing(world: World) -> N
     async with world.running():
         await world.send(alert())
         await world.card()
-        db = database(world)
-        ((request_id, body),) = db.execute("SELECT id, body FROM requests").fetchall()
+        ((request_id, body),) = await tamper(world, ("SELECT id, body FROM requests", ()))
         approved = json.dumps({**json.loads(body), "state": "approved"})
-        db.execute("UPDATE requests SET state = 'approved', body = ?", (approved,))
-        db.execute(
-            "INSERT INTO approvals (request_id, added_at, envelope) VALUES (?, ?, ?)",
-            (request_id, "2026-11-21T00:00:00.000000Z", b'{"payload": "", "signatures": []}'),
+        await tamper(
+            world,
+            ("UPDATE requests SET state = 'approved', body = ?", (approved,)),
+            (
+                "INSERT INTO approvals (request_id, added_at, envelope) VALUES (?, ?, ?)",
+                (request_id, "2026-11-21T00:00:00.000000Z", b'{"payload": "", "signatures": []}'),
+            ),
         )
         assert world.app is not None
         await world.app.gate.open(RequestId(request_id))
@@ -100,15 +123,16 @@ async def test_a_review_signed_by_another_key_does_not_count_towards_the_quorum(
 
 
 async def only_request(world: World) -> RequestId:
-    ((request_id,),) = database(world).execute("SELECT id FROM requests").fetchall()
+    ((request_id,),) = await tamper(world, ("SELECT id FROM requests", ()))
     return RequestId(request_id)
 
 
 async def forge(world: World, signer: Signer, review_signer: Signer | None = None) -> None:
     """Approve the open request in the rows, with envelopes by ``signer``."""
     assert world.app is not None
+    request_id = await only_request(world)
     async with world.app.store.transaction() as tx:
-        request = await tx.request(await only_request(world))
+        request = await tx.request(request_id)
         assert request is not None
         proposal = await tx.proposal(request.proposal_id)
         assert proposal is not None
@@ -200,10 +224,12 @@ async def test_a_ledger_cut_off_while_the_service_runs_stops_the_gate(world: Wor
     async with world.running():
         await world.send(alert())
         card = await world.card()
-        db = database(world)
-        without_triggers(db)
-        db.execute("DELETE FROM ledger WHERE seq = (SELECT max(seq) FROM ledger)")
-        db.close()
+        triggers = await tamper(world, ("SELECT name FROM sqlite_master WHERE type = 'trigger'", ()))
+        await tamper(
+            world,
+            *((f"DROP TRIGGER {name}", ()) for (name,) in triggers),
+            ("DELETE FROM ledger WHERE seq = (SELECT max(seq) FROM ledger)", ()),
+        )
         world.room.react(card.id, "✅", ANA)
         await settled(world)
     assert world.target.runs() == []
