@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
+import psutil
 import pytest
 import yaml
 
@@ -93,10 +94,13 @@ class Server:
             self._directory.cleanup()
             self._directory = None
 
-    def freeze(self) -> None:
+    async def freeze(self) -> None:
         """Stop answering without closing the port, as a hung server does; :meth:`thaw` undoes it."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        async with asyncio.timeout(5):
+            while psutil.Process(self._process.pid).status() != psutil.STATUS_STOPPED:
+                await asyncio.sleep(0.01)
 
     def thaw(self) -> None:
         assert self._process is not None

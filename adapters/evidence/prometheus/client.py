@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 import orjson
@@ -36,8 +35,7 @@ class Client:
     """The API under one base URL. Credentials go to that origin only: redirects are not followed."""
 
     def __init__(self, config: PrometheusSource, session: aiohttp.ClientSession) -> None:
-        parts = urlsplit(str(config.url))
-        self.address = _without_credentials(str(config.url))
+        self.address = str(config.url).rstrip("/")
         self._session = session
         self._timeout = config.timeout.total_seconds()
         self._slots = asyncio.Semaphore(_PARALLEL)
@@ -48,8 +46,6 @@ class Client:
             self._headers["Authorization"] = aiohttp.encode_basic_auth(
                 config.auth.basic.username, config.auth.basic.password.get_secret_value()
             )
-        elif parts.username is not None:
-            self._headers["Authorization"] = aiohttp.encode_basic_auth(parts.username, parts.password or "")
 
     async def call(self, path: str, params: Sequence[tuple[str, str]], *, form: bool) -> Answer:
         """The envelope's data. Raises Refused with a sentence for whatever went wrong."""
@@ -122,12 +118,6 @@ def _network_reason(error: aiohttp.ClientError) -> str:
     return type(error).__name__
 
 
-def _without_credentials(url: str) -> str:
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, "", "")).rstrip("/")
-
-
 def public_address(config: PrometheusSource) -> str:
-    """Where links point: ``external_url`` or the API's own address, without credentials."""
-    return _without_credentials(str(config.external_url or config.url))
+    """Where links point: ``external_url`` or the API's own address; the schema lets no credential in."""
+    return str(config.external_url or config.url).rstrip("/")

@@ -50,10 +50,11 @@ class PrometheusMetrics:
             promql = query if isinstance(query, str) else render(query)
         except ValueError as error:
             return f"# no PromQL for this: {error}"
-        step = duration(_step(window, timedelta(seconds=15)))
-        start, end = int(window.start.timestamp()), math.ceil(window.end.timestamp())
+        step = _step(window, timedelta(seconds=max(1, round(window.length.total_seconds() / 240))))
+        end = math.ceil(window.end.timestamp())
+        start = end - int(window.length // step) * int(step.total_seconds())
         return (
-            f"promtool query range --start={start} --end={end} --step={step} "
+            f"promtool query range --start={start} --end={end} --step={duration(step)} "
             f"{shlex.quote(self._client.address)} {shlex.quote(promql)}"
         )
 
