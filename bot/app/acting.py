@@ -21,7 +21,7 @@ from approvals.ports import Executor, Inspector
 from bot.app.seams import Seams
 from bot.domain.errors import ConfigError
 from config.loader import process_environment
-from config.schema import Config
+from config.schema import AlertmanagerTarget, Config
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,3 +141,11 @@ def build_gate(
         token=seams.token,
         settings=GateSettings(execution_timeout=config.execution.timeout, freezes=freezes(config), risk=risk),
     )
+
+
+async def probe_alertmanager(section: AlertmanagerTarget, session: aiohttp.ClientSession) -> str:
+    """What Alertmanager says, in one sentence. Raises Unavailable."""
+    from adapters.executors.alertmanager.api import AlertmanagerApi
+
+    alerts = await AlertmanagerApi(section, session).alerts()
+    return f"answers, {len(alerts)} active alerts"

@@ -15,7 +15,7 @@ from adapters.anchors import FileAnchors
 from adapters.storage import open_ledger
 from approvals.document import RiskSettings
 from approvals.ports import Inspector
-from bot.app.acting import build_inspectors, build_policy, load_keys
+from bot.app.acting import build_inspectors, build_policy, load_keys, probe_alertmanager
 from bot.app.evidence import probe_sources
 from bot.app.seams import Seams
 from bot.cli.loading import load_config
@@ -156,7 +156,5 @@ def _process(inspector: Inspector, name: str) -> Probe:
 
 
 async def _alertmanager(config: Config, session: aiohttp.ClientSession) -> str:
-    from adapters.executors.alertmanager import probe_alertmanager
-
     assert config.execution.alertmanager is not None
     return await probe_alertmanager(config.execution.alertmanager, session)
