@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -249,6 +250,7 @@ class GateContract:
         [
             (True, IncidentState.VERIFYING, ExecutionState.SUCCEEDED),
             (False, IncidentState.FAILED, ExecutionState.FAILED),
+            (False, IncidentState.OUTCOME_UNKNOWN, ExecutionState.UNKNOWN),
         ],
     )
     async def test_a_result_is_stored_with_the_incidents_move_and_the_ledger(
@@ -281,7 +283,8 @@ class GateContract:
         assert (stored.state, stored.ended_reason) == (RequestState.CANCELLED, "target_changed")
         assert stored.ended_at == world.clock.now()
         assert await state_of(store) is IncidentState.DIAGNOSED
-        assert len(await all_entries(store)) == 1
+        tags = [json.loads(entry)["tag"] for entry in await all_entries(store)]
+        assert tags == ["switch:turned", "request:ended", "incident:moved"]
 
     @pytest.mark.parametrize("changed", ["version", "ended", "claimed"])
     async def test_a_refusal_that_comes_too_late_only_writes_its_events(

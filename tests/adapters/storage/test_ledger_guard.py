@@ -77,6 +77,17 @@ async def test_a_changed_end_is_noticed_while_running(
     assert told in (await store.ledger_problem() or "")
 
 
+async def test_a_changed_end_stays_noticed_when_more_is_recorded(store: SqlStore, path: Path) -> None:
+    await record(store, "one", "two")
+    from_outside(
+        path,
+        "DROP TRIGGER ledger_no_update",
+        "UPDATE ledger SET entry_hash = zeroblob(32) WHERE seq = 2",
+    )
+    await record(store, "three")
+    assert "entry 2 of another hash" in (await store.ledger_problem() or "")
+
+
 async def test_entries_come_as_they_stand_in_the_rows(store: SqlStore, path: Path) -> None:
     await record(store, "one")
     from_outside(path, "DROP TRIGGER ledger_no_update", "UPDATE ledger SET body = CAST(body || ' ' AS BLOB)")
