@@ -63,13 +63,20 @@ def bytes_from_end(path: Path, limit: int) -> tuple[bytes, bool]:
         raise Unreadable(f"{path.name} is not there") from None
     except OSError as error:
         raise Unreadable(f"{path.name}: {error.strerror}") from None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
+    try:
+        status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise Unreadable(f"{path.name} is not a regular file")
         start = max(0, status.st_size - limit)
-        file.seek(start)
-        return file.read(limit), start == 0
+        os.lseek(descriptor, start, os.SEEK_SET)
+        chunks = bytearray()
+        while len(chunks) < limit and (chunk := os.read(descriptor, limit - len(chunks))):
+            chunks += chunk
+        return bytes(chunks), start == 0
+    except OSError as error:
+        raise Unreadable(f"{path.name}: {error.strerror}") from None
+    finally:
+        os.close(descriptor)
 
 
 def _in_window(
