@@ -25,24 +25,23 @@ from datetime import datetime, timedelta
 
 from approvals.canonical import BoundAction, digest
 from approvals.document import FreezeWindow
+from approvals.gate_events import move_event, policy_event, refusal_event, state_after
 from approvals.model import Decision, DecisionKind, Directory, GateRefusal, Refusal, Requirement
 from approvals.policy import PolicyGuard, PolicyQuestion, RiskSettings, compute_risk, stricter
 from approvals.ports import EnvelopeVerifier, Executor, GateCase, GateStore, Inspector
 from approvals.proof import Proof, Refused, may_count, prove, unexpired
 from approvals.review import counted
-from approvals.statement import ApprovalStatement
+from approvals.signed import ApprovalStatement
 from bot.domain.audit import (
     AuditEvent,
     ExecutionClaimed,
     ExecutionFinished,
     ExecutionUnknown,
-    GateRefused,
     IncidentMoved,
-    PolicyDecided,
 )
 from bot.domain.clock import Clock
 from bot.domain.errors import AssentError, InputError, IntegrityError, Unavailable
-from bot.domain.ids import ExecutionId, IncidentId, RandomToken, RequestId, new_id
+from bot.domain.ids import ExecutionId, RandomToken, RequestId, new_id
 from bot.domain.incident import IncidentState
 from bot.domain.outcome import Execution, ExecutionResult, ExecutionState
 from bot.domain.proposal import ActionSpec, Target
@@ -273,7 +272,7 @@ class Gate:
             inspect=self._inspectors[bound.action.executor].inspect_hint(bound.action, target),
         )
         events: list[AuditEvent] = [
-            _policy_event(case, decision),
+            policy_event(case, decision),
             ExecutionClaimed(
                 incident_id=case.incident.id,
                 causation_id=request.id,
@@ -284,7 +283,7 @@ class Gate:
                 executor=bound.action.executor,
                 policy_hash=decision.policy_hash,
             ),
-            _moved(case, IncidentState.EXECUTING, "the approved action runs"),
+            move_event(case, IncidentState.EXECUTING, "the approved action runs"),
         ]
         if not await self._store.claim(execution, request.version, events):
             raise Refused(
@@ -315,7 +314,7 @@ class Gate:
             summary=clean(result.summary, limit=_SUMMARY_LIMIT),
             output=clean(result.output, limit=_OUTPUT_LIMIT),
         )
-        state, to = _after(result, known=known)
+        state, to = state_after(result, known=known)
         finished: AuditEvent = (
             ExecutionFinished(
                 incident_id=execution.incident_id,
@@ -349,14 +348,16 @@ class Gate:
 
     async def _refuse_unread(self, request_id: RequestId, refusal: GateRefusal) -> GateRefusal:
         """Rows that cannot be read cannot be ended either; the ledger still says what happened."""
-        await self._store.refuse(request_id, _NO_VERSION, refusal.detail, [_event(None, request_id, refusal)])
+        await self._store.refuse(
+            request_id, _NO_VERSION, refusal.detail, [refusal_event(None, request_id, refusal)]
+        )
         return refusal
 
     async def _refuse(self, case: GateCase, refusal: GateRefusal) -> GateRefusal:
         events: list[AuditEvent] = []
         if refusal.policy is not None:
-            events.append(_policy_event(case, refusal.policy))
-        events.append(_event(case.incident.id, case.request.id, refusal))
+            events.append(policy_event(case, refusal.policy))
+        events.append(refusal_event(case.incident.id, case.request.id, refusal))
         ends = refusal.reason is not Refusal.ALREADY_CLAIMED
         version = case.request.version if ends else _NO_VERSION
         await self._store.refuse(case.request.id, version, f"gate: {refusal.detail}", events)
@@ -366,48 +367,6 @@ class Gate:
 def idempotency_key(statement: ApprovalStatement) -> str:
     """One approval, one key, for ever: SHA-256 over request, nonce and action digest."""
     return digest("\n".join((statement.request_id, statement.nonce, statement.digest)).encode())
-
-
-def _after(result: ExecutionResult, *, known: bool) -> tuple[ExecutionState, IncidentState]:
-    if not known:
-        return ExecutionState.UNKNOWN, IncidentState.OUTCOME_UNKNOWN
-    if result.ok:
-        return ExecutionState.SUCCEEDED, IncidentState.VERIFYING
-    return ExecutionState.FAILED, IncidentState.FAILED
-
-
-def _event(incident_id: IncidentId | None, request_id: RequestId, refusal: GateRefusal) -> GateRefused:
-    return GateRefused(
-        incident_id=incident_id,
-        causation_id=request_id,
-        request_id=request_id,
-        check=refusal.check,
-        reason=refusal.reason.value,
-        detail=refusal.detail,
-    )
-
-
-def _policy_event(case: GateCase, decision: Decision) -> PolicyDecided:
-    return PolicyDecided(
-        incident_id=case.incident.id,
-        causation_id=case.request.id,
-        proposal_id=case.request.proposal_id,
-        stage="dispatch",
-        decision=decision.kind.value,
-        rules=decision.rules,
-        reasons=decision.reasons,
-        policy_hash=decision.policy_hash,
-    )
-
-
-def _moved(case: GateCase, to: IncidentState, reason: str) -> IncidentMoved:
-    return IncidentMoved(
-        incident_id=case.incident.id,
-        causation_id=case.request.id,
-        before=case.incident.state.value,
-        after=to.value,
-        reason=reason,
-    )
 
 
 def _said(error: BaseException) -> str:

@@ -66,8 +66,8 @@ class PolicyEngine(Protocol):
         ...
 
     async def evaluate(self, document: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return ``{allow: bool, deny: [{id, reason}], require: [{id, count, roles, strength}], rules: [id]}``;
-        a key is missing where the policy leaves it undefined."""
+        """Return ``{allow: bool, deny: [{id, reason}], require: [{id, count, roles, strength}],
+        rules: [id]}``; a key is missing where the policy leaves it undefined."""
         ...
 
 

@@ -21,7 +21,8 @@ from approvals.model import (
 )
 from approvals.ports import EnvelopeVerifier, GateCase
 from approvals.review import counted, may_review
-from approvals.statement import ApprovalStatement, parse_approval, parse_review
+from approvals.signed import ApprovalStatement
+from approvals.statement import parse_approval, parse_review
 from bot.domain.errors import InputError, IntegrityError
 from bot.domain.proposal import ActionSpec
 

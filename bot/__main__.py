@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from bot.cli.arguments import build_parser
-from bot.domain.errors import ConfigError, UserError
+from bot.domain.errors import AssentError, ConfigError, UserError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,6 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    except AssentError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
     except KeyboardInterrupt:
         return 130
 

@@ -173,7 +173,4 @@ class RouteRule(Section):
         default=(), description="Names from `chat.rooms`; empty means `chat.default_rooms`."
     )
     runbook_url: Url | None = Field(default=None, description="Runbook, where the alert names none.")
-    model_tier: Literal["fast", "deep"] | None = Field(
-        default=None, description="Model to use, where a model is configured."
-    )
     suggest: Suggest | None = Field(default=None, description="What to propose.")

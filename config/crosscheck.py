@@ -159,14 +159,12 @@ def _routes(config: Config, report: Report) -> None:
             )
         elif _matches_everything(rule):
             catch_all = index
-        if rule.mode != "investigate":
-            for key in ("suggest", "model_tier"):
-                if getattr(rule, key) is not None:
-                    report.problem(
-                        (*place, key),
-                        f"has no use with mode: {rule.mode}",
-                        "remove it, or use mode: investigate",
-                    )
+        if rule.mode != "investigate" and rule.suggest is not None:
+            report.problem(
+                (*place, "suggest"),
+                f"has no use with mode: {rule.mode}",
+                "remove it, or use mode: investigate",
+            )
         if rule.mode == "ignore" and rule.rooms:
             report.problem(
                 (*place, "rooms"), "has no use with mode: ignore", "remove it, or use mode: notify"

@@ -38,6 +38,11 @@ async def stored_head(rows: Rows) -> Head:
     return Head() if row is None else Head(size=row[0], hash=bytes(row[1]))
 
 
+def _as_bytes(value: object) -> bytes:
+    """What stands in the row, also where somebody has put text or a number: verification judges it."""
+    return value if isinstance(value, bytes) else str(value).encode()
+
+
 class StoredLedger:
     """LedgerRows over read-only connections; adding a checkpoint is for whoever owns the file."""
 
@@ -57,7 +62,7 @@ class StoredLedger:
             if not found:
                 return
             batch = [
-                Entry(seq=seq, prev_hash=bytes(prev), entry_hash=bytes(digest), body=bytes(body))
+                Entry(seq=seq, prev_hash=_as_bytes(prev), entry_hash=_as_bytes(digest), body=_as_bytes(body))
                 for seq, prev, digest, body in found
             ]
             after = batch[-1].seq

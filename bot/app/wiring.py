@@ -36,7 +36,6 @@ def _rule(rule: RouteRule) -> RoutingRule:
             team=rule.team,
             rooms=rule.rooms,
             runbook_url=str(rule.runbook_url) if rule.runbook_url else None,
-            model_tier=rule.model_tier,
             suggested_action=rule.suggest.action if rule.suggest else None,
             suggested_params={k: str(v) for k, v in rule.suggest.params.items()} if rule.suggest else {},
         ),

@@ -81,7 +81,6 @@ class Route:
     team: str | None = None
     rooms: tuple[str, ...] = ()
     runbook_url: str | None = None
-    model_tier: str | None = None
     suggested_action: str | None = None
     suggested_params: Mapping[str, str] = field(default_factory=dict)
 

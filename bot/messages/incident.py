@@ -32,6 +32,8 @@ def root_card(view: IncidentView) -> Message:
         pairs.append(("Service", (outside(incident.service),)))
     if incident.environment:
         pairs.append(("Environment", (outside(incident.environment),)))
+    if incident.route.team:
+        pairs.append(("Team", (span(incident.route.team),)))
     pairs.append(("Alerts", (span(_alert_counts(incident)),)))
     pairs.append(("Opened", (span(clock_time(incident.opened_at)),)))
     if incident.resolved_at and incident.state is IncidentState.RESOLVED:

@@ -88,6 +88,12 @@ class World:
             base=self.directory,
         )
 
+    def write_config(self) -> Path:
+        """The configuration as a file, for the command line."""
+        path = self.directory / "assent.yaml"
+        path.write_text(config_text(self.directory, self.key_file, self.extra, execution=self.execution))
+        return path
+
     @asynccontextmanager
     async def running(self, *, executors: bool = True) -> AsyncIterator[App]:
         """Start, work, stop in stages."""
