@@ -37,11 +37,15 @@ _ADD_PROPOSAL = insert(proposals).values(
     _values("id", "incident_id", "target", "digest", "canonical_bytes", "body")
 )
 _ADD_REQUEST = insert(requests).values(
-    _values("id", "incident_id", "proposal_id", "state", "expires_at", "version", "body")
+    _values("id", "incident_id", "proposal_id", "state", "expires_at", "version", "envelope", "body")
 )
 _SAVE_REQUEST = (
     update(requests)
-    .where(requests.c.id == bindparam("id"), requests.c.version == bindparam("expected", type_=Integer))
+    .where(
+        requests.c.id == bindparam("id"),
+        requests.c.version == bindparam("expected", type_=Integer),
+        requests.c.envelope == bindparam("envelope"),
+    )
     .values(_values("state", "expires_at", "version", "body"))
     .returning(requests.c.incident_id)
 )
@@ -142,12 +146,15 @@ class ApprovalChanges(Changes):
         self.touch(request.incident_id)
 
     async def save_request(self, request: ApprovalRequest) -> ApprovalRequest:
+        """What people were asked stays as it was signed: another envelope is a stale write too."""
         saved = replace(request, version=request.version + 1)
         found = await self._rows.first(
             _SAVE_REQUEST, id=request.id, expected=request.version, **self._request_columns(saved)
         )
         if found is None:
-            raise StaleWrite(f"request {request.id}: version {request.version} is not the stored one")
+            raise StaleWrite(
+                f"request {request.id}: version {request.version} with this envelope is not the stored one"
+            )
         self.touch(IncidentId(found[0]))
         return saved
 
@@ -156,6 +163,7 @@ class ApprovalChanges(Changes):
             "state": request.state.value,
             "expires_at": to_rfc3339(request.expires_at),
             "version": request.version,
+            "envelope": request.envelope,
             "body": self._codec.encode(request),
         }
 

@@ -26,10 +26,9 @@ from bot.domain.outcome import Execution, Outcome
 from bot.domain.proposal import Proposal
 
 _PROPOSAL = select(proposals.c.body, proposals.c.canonical_bytes).where(proposals.c.id == bindparam("id"))
-_REQUEST = select(requests.c.body).where(requests.c.id == bindparam("id"))
-_REQUESTS_OF = (
-    select(requests.c.body).where(requests.c.incident_id == bindparam("id")).order_by(requests.c.seq)
-)
+_request_columns = select(requests.c.body, requests.c.envelope)
+_REQUEST = _request_columns.where(requests.c.id == bindparam("id"))
+_REQUESTS_OF = _request_columns.where(requests.c.incident_id == bindparam("id")).order_by(requests.c.seq)
 _review_columns = select(reviews.c.body, reviews.c.envelope)
 _REVIEWS_OF = _review_columns.where(reviews.c.request_id == bindparam("id")).order_by(reviews.c.seq)
 _REVIEW_BY_EVENT = _review_columns.where(
@@ -71,12 +70,12 @@ class ApprovalRows:
         return None if row is None else self._codec.decode(Proposal, row[0], canonical_bytes=row[1])
 
     async def request(self, request_id: RequestId) -> ApprovalRequest | None:
-        body = await self._rows.value(_REQUEST, id=request_id)
-        return None if body is None else self._codec.decode(ApprovalRequest, body)
+        row = await self._rows.first(_REQUEST, id=request_id)
+        return None if row is None else self._request(row)
 
     async def requests_of(self, incident_id: IncidentId) -> Sequence[ApprovalRequest]:
         found = await self._rows.all(_REQUESTS_OF, id=incident_id)
-        return [self._codec.decode(ApprovalRequest, row[0]) for row in found]
+        return [self._request(row) for row in found]
 
     async def reviews_of(self, request_id: RequestId) -> Sequence[Review]:
         return [self._review(row) for row in await self._rows.all(_REVIEWS_OF, id=request_id)]
@@ -112,6 +111,9 @@ class ApprovalRows:
             # Somebody took the row away: nothing may be executed until a person has turned it again.
             return Switch(paused=True, reason="the kill switch's row is missing from the store")
         return Switch(paused=bool(row[0]), actor=row[1], reason=row[2])
+
+    def _request(self, row: Row) -> ApprovalRequest:
+        return self._codec.decode(ApprovalRequest, row[0], envelope=row[1])
 
     def _review(self, row: Row) -> Review:
         return self._codec.decode(Review, row[0], envelope=row[1])

@@ -10,7 +10,7 @@ import orjson
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
-from approvals.model import Review
+from approvals.model import ApprovalRequest, Review
 from bot.domain.chat import Inbound
 from bot.domain.errors import IntegrityError
 from bot.domain.proposal import Proposal
@@ -22,6 +22,7 @@ _CONFIG = ConfigDict(ser_json_inf_nan="constants")
 
 _BYTES_FIELDS: dict[type[Any], frozenset[str]] = {
     Proposal: frozenset({"canonical_bytes"}),
+    ApprovalRequest: frozenset({"envelope"}),
     Review: frozenset({"envelope"}),
 }
 

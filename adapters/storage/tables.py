@@ -174,6 +174,7 @@ requests = Table(
     _text("state"),
     _text("expires_at"),
     _count("version", 1),
+    Column("envelope", LargeBinary, nullable=False),
     _text("body"),
 )
 Index("ix_requests_incident", requests.c.incident_id, requests.c.seq)

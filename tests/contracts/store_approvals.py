@@ -67,6 +67,15 @@ class ApprovalContract:
             assert (stored := await rows.request(REQ)) is not None
             assert stored.state is RequestState.APPROVED
 
+    async def test_what_people_were_asked_is_never_replaced(self, store: AnyStore) -> None:
+        version = await ready_for_the_gate(store)
+        with pytest.raises(StaleWrite):
+            async with store.transaction() as tx:
+                await tx.save_request(request(version=version, envelope=b"{}"))
+        async with store.reading() as rows:
+            assert (stored := await rows.request(REQ)) is not None
+        assert (stored.version, stored.envelope) == (version, request().envelope)
+
     async def test_a_platform_event_is_one_review(self, store: AnyStore) -> None:
         await ready_for_the_gate(store)
         async with store.transaction() as tx:

@@ -211,6 +211,7 @@ def request(number: int = 1, **changes: object) -> ApprovalRequest:
         policy_hash="3" * 64,
         evidence_digest=Digest("1" * 64),
         target_uid="pid:17:1234",
+        envelope=b'{"asked": "\xfe\x00"}',
     )
     return replace(made, **changes)  # type: ignore[arg-type]  # the tests name fields of ApprovalRequest
 

@@ -256,6 +256,7 @@ def upgrade() -> None:
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("expires_at", sa.Text(), nullable=False),
         sa.Column("version", sa.Integer(), server_default=sa.text("1"), nullable=False),
+        sa.Column("envelope", sa.LargeBinary(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["incident_id"], ["incidents.id"], name=op.f("fk_requests_incident_id")),
         sa.ForeignKeyConstraint(["proposal_id"], ["proposals.id"], name=op.f("fk_requests_proposal_id")),
