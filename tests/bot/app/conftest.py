@@ -52,7 +52,7 @@ execution:
   enabled: {str(execution).lower()}
   processes:
     - {{name: cart, pid_file: {directory / "cart.pid"}, start: ["true"]}}
-  verify_after: [200ms, 600ms, 1500ms, 3s, 6s]
+  verify_after: [200ms, 600ms, 1500ms, 3s, 6s, 15s, 40s]
 {extra}
 """
 
