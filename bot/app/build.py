@@ -54,6 +54,7 @@ from config.dump import config_digest
 from config.schema import Config
 
 Handler = Callable[[str], Awaitable[None]]
+Sweep = Callable[[], Awaitable[None]]
 
 CONCURRENCY: Mapping[JobKind, int] = {
     JobKind.INTAKE: 1,
@@ -92,11 +93,16 @@ class App:
     _queue: LocalQueue
     _handlers: Mapping[JobKind, Handler]
     _checkpointing: Checkpointing | None
+    _sweeps: Mapping[str, Sweep]
 
     @property
     def port(self) -> int:
         """The listener's TCP port, also when the configuration said 0."""
         return self._listener.port
+
+    async def sweep(self, name: str) -> None:
+        """Do now what the schedule does every so often: heartbeats, age-out, gauges or checkpoints."""
+        await self._sweeps[name]()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop`` is set, then stop in stages. Raises when a part that must not end ends."""
@@ -162,11 +168,15 @@ async def build(config: Config, seams: Seams | None = None) -> AsyncIterator[App
         schedule = await stack.enter_async_context(
             open_schedule(on_error=lambda _name, error: seams.on_error(error))
         )
-        schedule.every(_HEARTBEATS, "heartbeats", work.heartbeats.run)
-        schedule.every(_AGING, "age-out", work.aging.run)
-        schedule.every(_GAUGES, "gauges", lambda: _gauge(store, metrics), at_once=True)
+        sweeps: dict[str, tuple[timedelta, Sweep]] = {
+            "heartbeats": (_HEARTBEATS, work.heartbeats.run),
+            "age-out": (_AGING, work.aging.run),
+            "gauges": (_GAUGES, lambda: _gauge(store, metrics)),
+        }
         if checkpointing is not None:
-            schedule.every(_CHECKPOINTS, "checkpoints", checkpointing.run)
+            sweeps["checkpoints"] = (_CHECKPOINTS, checkpointing.run)
+        for name, (interval, sweep) in sweeps.items():
+            schedule.every(interval, name, sweep, at_once=name == "gauges")
         listener = await stack.enter_async_context(
             open_listener(
                 config.listen,
@@ -189,6 +199,7 @@ async def build(config: Config, seams: Seams | None = None) -> AsyncIterator[App
             _queue=queue,
             _handlers=work.handlers(),
             _checkpointing=checkpointing,
+            _sweeps={name: sweep for name, (_, sweep) in sweeps.items()},
         )
 
 
