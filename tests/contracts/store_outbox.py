@@ -247,6 +247,17 @@ class OutboxContract:
             (SETTLE, CARD, "expired"),
         ]
 
+    async def test_nothing_follows_the_settling_of_a_card_decided_while_it_was_being_posted(
+        self, store: AnyStore
+    ) -> None:
+        await add_incident(store, incident())
+        await put(store, delivery("r", OPEN), delivery("c1", POST, slot=CARD, text="may I?"))
+        await sent(store, (await due(store))[0], "$root")
+        posting = (await due(store))[0]
+        await project(store, delivery("c2", SETTLE, slot=CARD, text="expired"))
+        await sent(store, posting, "$card")
+        assert await send_all(store) == [(SETTLE, CARD, "expired")]
+
     async def test_settling_with_the_same_words_still_settles(self, store: AnyStore) -> None:
         await add_incident(store, incident())
         await put(store, delivery("r", OPEN), delivery("c1", POST, slot=CARD, text="same"))

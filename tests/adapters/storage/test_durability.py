@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import resource
@@ -17,6 +18,7 @@ import pytest
 
 from adapters.storage import SqlStore, open_store
 from adapters.storage.transaction import SqlTransaction
+from bot.domain.chat import DeliveryOp
 from bot.domain.errors import Unavailable
 from bot.domain.ids import IncidentId
 from tests.contracts.store_nouns import (
@@ -27,6 +29,7 @@ from tests.contracts.store_nouns import (
     delivery,
     event,
     incident,
+    posted,
 )
 
 INGESTING = """
@@ -146,6 +149,25 @@ async def test_going_on_after_a_refused_statement_commits_nothing(tmp_path: Path
             assert list(await rows.due_deliveries(StillClock().now(), 9)) == []
 
 
+async def test_content_replaced_after_a_crash_is_sent_again_under_another_key(tmp_path: Path) -> None:
+    """The killed process may have sent it, and then the platform ignores everything else under its key."""
+    path, clock = tmp_path / "assent.db", StillClock()
+    async with open_store(path, clock=clock, wake=Woken()) as store:
+        async with store.transaction() as tx:
+            await tx.add_incident(incident())
+            await tx.put(delivery("a1", DeliveryOp.OPEN_THREAD, text="old"))
+            await tx.due_deliveries(clock.now(), 9)
+    async with open_store(path, clock=clock, wake=Woken()) as store:
+        async with store.transaction() as tx:
+            await tx.project([delivery("a2", DeliveryOp.UPDATE_ROOT, text="new")])
+            [again] = await tx.due_deliveries(clock.now(), 9)
+            assert (again.delivery.key, again.delivery.message.title) == ("a1", "new")
+            await tx.mark_sent(again.sequence, posted("$root"), clock.now())
+            [edit] = await tx.due_deliveries(clock.now(), 9)
+    assert (edit.delivery.op, edit.delivery.message.title) == (DeliveryOp.UPDATE_ROOT, "new")
+    assert edit.delivery.key != "a1"
+
+
 class TestCancellation:
     """Hundreds of transactions, each cancelled at some moment or not."""
 
@@ -176,10 +198,14 @@ class TestCancellation:
                     for _ in range(rng.randrange(40)):
                         await asyncio.sleep(0)
                 task.cancel()
-                if rng.random() < 0.3:
+                # Some are cancelled again and again, while they roll back as well.
+                stubborn = rng.random() < 0.3
+                while stubborn and not task.done():
                     await asyncio.sleep(0)
                     task.cancel()
                 await asyncio.wait({task})
+                if not task.cancelled():
+                    await task
 
             for start in range(0, total, 3):
                 await asyncio.gather(*(cancelled_somewhere(start + each) for each in range(3)))
@@ -198,6 +224,22 @@ class TestCancellation:
             assert len(entries) == len(ledger)
             assert 5 < len(ledger) < total - 5
             assert await store.ledger_problem() is None
+
+    async def test_a_transaction_with_an_interrupted_statement_is_not_committed(self, path: Path) -> None:
+        """Whoever caught the interruption cannot know whether the statement ran."""
+        async with open_store(path, clock=StillClock(), wake=Woken()) as store:
+
+            async def carry_on() -> None:
+                async with store.transaction() as tx:
+                    await tx.add_incident(incident(1))
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(0):
+                            await tx.add_incident(incident(2))
+
+            with pytest.raises(Unavailable, match="interrupted"):
+                await carry_on()
+            async with store.reading() as rows:
+                assert list(await rows.incidents(live_only=False, limit=9)) == []
 
     async def test_cancelled_readings_give_their_connections_back(self, path: Path) -> None:
         rng = random.Random(7)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from adapters.storage import SqlStore, open_store
+from adapters.storage.ingest import GROUP
 from bot.domain.alert import IngestStatus
 from bot.domain.errors import Unavailable
 from bot.domain.ids import AlertId
@@ -37,6 +38,21 @@ async def test_what_waits_while_the_writer_is_busy_becomes_one_commit(store: Sql
     assert {answer[0].status for answer in answers} == {IngestStatus.ACCEPTED}
     # One wake-up per commit that stored something.
     assert len(woken.take()) == 1
+
+
+async def test_more_than_one_commit_holds_is_written_without_another_arrival(
+    store: SqlStore, woken: Woken
+) -> None:
+    async with store.transaction():
+        callers = [
+            asyncio.create_task(store.ingest([alert(f"{n}-{m}") for m in range(GROUP * 2 // 3)]))
+            for n in range(4)
+        ]
+        while len(store.ingestion.waiting) < 4:
+            await asyncio.sleep(0)
+    async with asyncio.timeout(30):
+        await asyncio.gather(*callers)
+    assert len(woken.take()) == 4
 
 
 async def test_duplicates_are_told_apart_across_the_batches_of_one_commit(
