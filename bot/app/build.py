@@ -235,7 +235,7 @@ class _Work:
             inspectors=inspectors,
         )
         reviewing = Reviewing(people, keys.must_sign, keys.verifier, settings, clock, token, metrics)
-        self._intake = Intake(store, router(config), grouping(config), clock, token, metrics)
+        self._intake = Intake(store, router(config), grouping(config), clock, token, metrics, seams.on_error)
         self._investigating = Investigating(
             store,
             build_investigator(config, seams, session),
@@ -262,7 +262,7 @@ class _Work:
         self._expiring = Expiring(store, clock)
         self._reminding = Reminding(store, settings, clock)
         self._announcing = Announcing(store, inspectors, clock)
-        self._delivering = Delivering(store, rooms, clock, metrics)
+        self._delivering = Delivering(store, rooms, clock, seams.on_error)
         self._inbound = HandlingInbound(
             store,
             store,
@@ -272,6 +272,7 @@ class _Work:
             rooms,
             Glyphs(config.chat.approve_emoji, config.chat.reject_emoji),
             clock,
+            seams.on_error,
         )
         missing = {beat.alertname: beat.missing_after for beat in config.grouping.heartbeats}
         self.heartbeats = WatchingHeartbeats(store, store, missing, clock, clock.now())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -14,7 +14,6 @@ from bot.domain.chat import DeliveryOp, MessageRef, PendingDelivery
 from bot.domain.clock import Clock
 from bot.domain.errors import Unavailable
 from bot.ports import Chat, IncidentStore, Job, JobKind
-from bot.telemetry import Metrics
 
 _BATCH = 50
 _FIRST_RETRY = timedelta(seconds=1)
@@ -53,11 +52,13 @@ class Rooms:
 class Delivering:
     """Sends everything whose turn it is: threads side by side, one thread's messages in order."""
 
-    def __init__(self, store: IncidentStore, rooms: Rooms, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self, store: IncidentStore, rooms: Rooms, clock: Clock, on_error: Callable[[Exception], None]
+    ) -> None:
         self._store = store
         self._rooms = rooms
         self._clock = clock
-        self._metrics = metrics
+        self._on_error = on_error
 
     async def run(self, subject: str = "") -> None:
         while True:
@@ -85,6 +86,11 @@ class Delivering:
             ref = await self._send(binding, pending)
         except Unavailable as error:
             await self._retry(pending, error)
+            return
+        except Exception as error:  # noqa: BLE001 - one message that breaks an adapter must not stop the others
+            _log.exception("delivery_broken", key=delivery.key)
+            self._on_error(error)
+            await self._retry(pending, Unavailable("chat", f"internal error ({type(error).__name__})"))
             return
         async with self._store.transaction() as tx:
             now = self._clock.now()

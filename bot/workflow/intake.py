@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+
+import structlog
 
 from approvals.model import RequestState
 from bot.domain.alert import Alert, AlertStatus, Severity, StoredAlert
 from bot.domain.audit import AlertsIgnored, AlertsJoined, IncidentMoved, IncidentOpened
 from bot.domain.clock import Clock
+from bot.domain.errors import StaleWrite, Unavailable
 from bot.domain.ids import AlertId, IncidentId, RandomToken, new_id, new_short_id
 from bot.domain.incident import IN_FLIGHT, LIVE, Incident, IncidentState, Mode
 from bot.ports import IncidentStore, Job, JobKind, Transaction
@@ -22,6 +25,8 @@ BATCH = 500
 _IDS_RECORDED = 50
 MANUAL_SOURCE = "manual"
 REQUESTED_BY = "requested_by"
+
+_log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,9 +73,11 @@ class Intake:
         clock: Clock,
         token: RandomToken,
         metrics: Metrics,
+        on_error: Callable[[Exception], None],
     ) -> None:
         self._store = store
         self._metrics = metrics
+        self._on_error = on_error
         self._router = router
         self._rules = rules
         self._clock = clock
@@ -78,12 +85,26 @@ class Intake:
 
     async def run(self, subject: str = "") -> None:
         """Place everything that is pending now."""
-        while await self._place_batch():
-            pass
+        size = BATCH
+        while True:
+            try:
+                if not await self._place_batch(size):
+                    return
+                size = BATCH
+            except (StaleWrite, Unavailable):
+                raise
+            except Exception as error:  # noqa: BLE001 - one alert that breaks intake must not keep the others out
+                if size > 1:
+                    size = 1
+                    continue
+                _log.exception("alert_not_placed")
+                self._on_error(error)
+                await self._give_up_on_the_first(type(error).__name__)
 
-    async def _place_batch(self) -> bool:
+    async def _place_batch(self, size: int) -> bool:
+        """Place up to ``size`` alerts in one transaction; False once none was left."""
         async with self._store.transaction() as tx:
-            pending = await tx.pending_alerts(BATCH)
+            pending = await tx.pending_alerts(size)
             if not pending:
                 return False
             now = self._clock.now()
@@ -97,12 +118,14 @@ class Intake:
                 await self._write(tx, draft, now)
                 joined += len(draft.alert_ids) - (1 if draft.is_new else 0)
             for reason, ids in ignored.ids.items():
-                await tx.place_alerts(ids, None)
-                await tx.record(
-                    AlertsIgnored(count=len(ids), reason=reason, alert_ids=tuple(ids[:_IDS_RECORDED]))
-                )
+                await _ignore(tx, ids, reason)
         self._metrics.alerts_coalesced.inc(joined)
-        return len(pending) == BATCH
+        return True
+
+    async def _give_up_on_the_first(self, what: str) -> None:
+        async with self._store.transaction() as tx:
+            for stored in await tx.pending_alerts(1):
+                await _ignore(tx, [stored.id], f"internal error ({what}), see the log")
 
     async def _place(
         self,
@@ -224,6 +247,11 @@ class Intake:
                 )
             )
         return incident
+
+
+async def _ignore(tx: Transaction, ids: Sequence[AlertId], reason: str) -> None:
+    await tx.place_alerts(ids, None)
+    await tx.record(AlertsIgnored(count=len(ids), reason=reason, alert_ids=tuple(ids[:_IDS_RECORDED])))
 
 
 def group_key_of(alert: Alert) -> str:

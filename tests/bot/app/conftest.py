@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,8 +16,9 @@ import aiohttp
 import pytest
 
 from adapters.keys import generate_signing_key
+from adapters.storage import SqlStore
 from bot.app.build import App, build
-from bot.app.seams import Seams
+from bot.app.seams import OpenChats, Seams
 from bot.domain.clock import Clock, SystemClock
 from bot.domain.incident import IncidentState
 from bot.ports import Chat
@@ -70,6 +71,8 @@ class World:
     clock: Clock
     extra: str = ""
     execution: bool = True
+    open_chats: OpenChats | None = None
+    wrap_store: Callable[[SqlStore], Any] = lambda store: store
     app: App | None = None
     errors: list[Exception] = field(default_factory=list)
 
@@ -99,7 +102,8 @@ class World:
         """Start, work, stop in stages."""
         seams = Seams(
             clock=self.clock,
-            open_chats=self._open_chats,
+            open_chats=self.open_chats or self._open_chats,
+            wrap_store=self.wrap_store,
             investigator=self.investigator,
             acting={"process": (self.inspector, self.executor)} if executors else None,
             on_error=self.errors.append,
