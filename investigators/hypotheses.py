@@ -256,12 +256,16 @@ def _demote(candidate: Candidate, others: Sequence[Candidate]) -> Candidate:
     """What another candidate at the same entity explains is its symptom."""
     fault = candidate.hypothesis.fault
     for other in others:
-        explains = fault in EXPLAINS.get(other.hypothesis.fault, frozenset()) or (
+        explains = fault in EXPLAINS.get(other.hypothesis.fault, frozenset())
+        if (
+            other.hypothesis.object != other.entity.subject
+            and candidate.hypothesis.object == candidate.entity.subject
+        ):
+            # Everything on a busy machine shares its CPU, so that alone explains nobody's fault.
+            explains = explains and other.hypothesis.fault != "cpu_saturation"
+        elif fault == other.hypothesis.fault and candidate.hypothesis.object == other.entity.machine_name:
             # A process that takes all CPU is why its machine has none.
-            fault == other.hypothesis.fault
-            and other.hypothesis.object == other.entity.subject
-            and candidate.hypothesis.object == other.entity.machine_name
-        )
+            explains = True
         if other is candidate or not explains or other.entity.subject != candidate.entity.subject:
             continue
         if other.hypothesis.score >= candidate.hypothesis.score * _SYMPTOM:

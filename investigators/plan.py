@@ -13,8 +13,8 @@ from investigators.expression import alert_expression, split_threshold
 from investigators.ports import Case, Matcher, MatchOp, MetricQuery
 
 RECENT = timedelta(minutes=5)
-"""The close look, at a second or so per point, where a fault that is seconds old shows."""
-_RECENT_POINTS = 150
+"""The close look, at a second per point, where a fault that is seconds old shows."""
+_RECENT_POINTS = 300
 _POINTS = 240
 _MAX_WINDOW = timedelta(hours=24)
 _REAL_FILESYSTEMS = Matcher(

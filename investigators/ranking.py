@@ -70,10 +70,21 @@ def level_shift(samples: Sequence[Sample]) -> Shift | None:
     return Shift(at=samples[best].at, index=best, before=median(before), after=median(after), z=z)
 
 
+def rate_shift(samples: Sequence[Sample]) -> Shift | None:
+    """A lasting change in how fast a counter grows; resets count as standing still."""
+    rates = [
+        Sample(at=b.at, value=max(0.0, b.value - a.value) / (b.at - a.at).total_seconds())
+        for a, b in pairwise(samples)
+        if b.at > a.at
+    ]
+    return level_shift(rates)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trend:
-    """A least-squares line through a series. ``slope`` is per second; ``fit`` is R²; ``rising`` and
-    ``falling`` the shares of changes upwards and downwards; ``late_slope`` the last third alone."""
+    """A least-squares line through a series. ``slope`` is per second, ``late_slope`` that of the last
+    third alone; ``fit`` is R². ``moves`` are changes of value (between two scrapes a series repeats
+    itself); ``rising`` and ``falling`` are the shares of them that go up and down."""
 
     start: datetime
     end: datetime
@@ -85,6 +96,7 @@ class Trend:
     rising: float
     falling: float
     samples: int
+    moves: int
 
     @property
     def seconds(self) -> float:
@@ -114,6 +126,7 @@ def trend(samples: Sequence[Sample]) -> Trend | None:
         rising=ups / len(changes) if changes else 0.0,
         falling=1 - ups / len(changes) if changes else 0.0,
         samples=len(samples),
+        moves=len(changes),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from bot.domain.evidence import Evidence, Fact
+from bot.domain.evidence import Evidence, Fact, FactVerdict
 from investigators.entities import Entity
 from investigators.pack import (
     Pack,
@@ -18,12 +18,13 @@ from investigators.pack import (
     why_nothing,
 )
 from investigators.plan import HostPart, Span
-from investigators.ranking import counter_rate, level_shift, robust_z
+from investigators.ranking import CRITICAL_Z, counter_rate, level_shift, rate_shift, robust_z
 
 KIND = "cpu_saturation"
 _METRIC = "process_cpu_seconds_total"
 _BUSY_CORES = 0.9
 _CALM_CORES = 0.6
+_SHARE_OF_STARVED = 0.15
 _BUSY_MACHINE = 0.9
 _CALM_MACHINE = 0.75
 
@@ -79,9 +80,24 @@ def _from_counter(pack: Pack, entity: Entity, evidence: Evidence) -> Fact:
             detail += ", in the last 10 s only"
         confidence = 0.5 if usual else 0.6 if young else 0.85 if z is not None else 0.7
         return found(KIND, entity.subject, confidence, (evidence, *history), rule, detail, **values)
+    starved = any(fact.verdict is FactVerdict.FOUND for fact in _machine(pack, entity))
+    if starved and cores >= _SHARE_OF_STARVED:
+        return _starved(entity, evidence, history, cores)
     if cores < _CALM_CORES and complete(evidence):
         return absent(KIND, entity.subject, 0.85, (evidence,), rule, f"it uses {cores:.2f} CPU cores")
     return unknown(KIND, entity.subject, (evidence,), rule, f"it uses {cores:.2f} CPU cores")
+
+
+def _starved(entity: Entity, evidence: Evidence, history: tuple[Evidence, ...], cores: float) -> Fact:
+    """On a machine without idle time nobody gets a whole core: then a jump in its own use tells."""
+    rule = f"{KIND}.counter"
+    shifts = [shift for _, one in series_of((evidence,)) if (shift := rate_shift(one.samples)) is not None]
+    detail = f"{entity.subject} uses {cores:.2f} CPU cores of a machine that has none left"
+    if shifts and shifts[-1].z >= CRITICAL_Z and shifts[-1].after >= 4 * shifts[-1].before:
+        detail += f", {shifts[-1].before:.2f} before"
+        onset = shifts[-1].at.timestamp()
+        return found(KIND, entity.subject, 0.65, (evidence, *history), rule, detail, cores=cores, onset=onset)
+    return unknown(KIND, entity.subject, (evidence,), rule, detail)
 
 
 def _highest(pack: Pack, evidence: Evidence, spans: tuple[int, ...]) -> float | None:

@@ -23,6 +23,8 @@ KIND = "memory_growth"
 _METRIC = "process_resident_memory_bytes"
 _LEAST_GROWTH = 4 * 2**20
 _LEAST_SHARE = 0.10
+_LEAST_MOVES = 4
+"""Two scrapes make a step, not a trend."""
 _GLIMPSE_GROWTH = 256 * 2**10
 _LEVEL = 0.05
 
@@ -62,9 +64,10 @@ def _history(pack: Pack, entity: Entity, evidence: Evidence, one: Series, availa
     rule = f"{KIND}.history"
     segment = since_growth_began(since_reset(samples))
     line = trend(segment)
-    if line is None or line.samples < 8 or line.seconds < 10:
+    if line is None or line.samples < 8 or line.seconds < 8:
         return unknown(KIND, entity.subject, (evidence,), rule, "too few samples since it was last started")
-    steady = line.rising >= 0.8 or (line.rising >= 0.55 and line.fit >= 0.95)
+    up = line.rising >= 0.8 or (line.rising >= 0.55 and line.fit >= 0.95)
+    steady = up and line.moves >= _LEAST_MOVES
     grew = line.change >= max(_LEAST_GROWTH, _LEAST_SHARE * line.first)
     going_on = line.slope > 0 and line.late_slope >= 0.3 * line.slope
     if grew and steady and line.fit >= 0.8 and going_on:

@@ -46,10 +46,10 @@ def test_the_close_look_is_fine_enough_for_a_fault_that_is_seconds_old() -> None
     entities, _ = entities_of(case(alert(expr="up == 0")), [])
     plan = make_plan(case(alert(expr="up == 0")), entities, HOUR)
     recent = [a for a in plan.metrics if isinstance(a, RangeAsk) and a.span is Span.RECENT]
-    assert all(a.step <= timedelta(seconds=2) and a.window.end == NOW for a in recent)
+    assert all(a.step <= timedelta(seconds=1) and a.window.end == NOW for a in recent)
     expressions = [a for a in plan.metrics if isinstance(a, ExpressionAsk)]
     assert {(a.promql, a.bare) for a in expressions} == {("up == 0", False), ("up", True)}
-    assert all(a.step <= timedelta(seconds=2) for a in expressions)
+    assert all(a.step <= timedelta(seconds=1) for a in expressions)
 
 
 @pytest.mark.parametrize(

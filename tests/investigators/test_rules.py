@@ -248,6 +248,11 @@ def rss(values: list[float], step: float = 2) -> WorldMetrics:
         pytest.param(rss([50 * MIB + (i % 3) * 1000 for i in range(100)]), [ABSENT], id="level"),
         pytest.param(rss([50 * MIB] * 50 + [90 * MIB] * 60), [ABSENT], id="a step, as of a warm cache"),
         pytest.param(rss([50 * MIB + i * MIB for i in range(5)]), [UNKNOWN], id="too young"),
+        pytest.param(
+            rss([50 * MIB] * 8 + [60 * MIB] * 8 + [70 * MIB] * 8),
+            [UNKNOWN],
+            id="three slow scrapes are no trend",
+        ),
         pytest.param(rss([50 * MIB + (i * 37 % 100) * MIB for i in range(100)]), [UNKNOWN], id="up and down"),
         pytest.param(WorldMetrics(failure="timeout"), [UNKNOWN], id="no answer"),
         pytest.param(WorldMetrics(), [UNKNOWN], id="not exported"),

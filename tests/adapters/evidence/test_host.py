@@ -24,6 +24,7 @@ from bot.domain.clock import SystemClock
 from bot.domain.evidence import Evidence, EvidenceStatus, Window
 from config.schema import HostEvidence, WatchedProcess
 from investigators.ports import HostQuery
+from tests.contracts.evidence_contract import check_host_source
 
 BOX = "box"
 
@@ -356,3 +357,11 @@ async def test_stuck_looks_do_not_pile_up() -> None:
     release.set()
     await asyncio.gather(*stuck)
     assert await threads.run(lambda: 7) == 7
+
+
+async def test_this_machine_keeps_the_contract(tmp_path: Path) -> None:
+    (tmp_path / "exits").touch()
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    (tmp_path / "log").write_text(f"{now} INFO hello\n")
+    async with child(tmp_path, IDLE):
+        await check_host_source(host(tmp_path), QUERY, window())

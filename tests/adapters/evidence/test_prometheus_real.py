@@ -17,6 +17,7 @@ from config.schema import PrometheusSource
 from investigators.entities import entities_of
 from investigators.plan import ExpressionAsk, InstantAsk, RangeAsk, RulesAsk, TargetsAsk, make_plan
 from investigators.ports import Matcher, MatchOp, MetricQuery
+from tests.contracts.evidence_contract import check_metric_source
 from tests.investigators.world import alert, case
 from tests.servers.exporter import Exporter
 from tests.servers.ports import free_port
@@ -172,3 +173,8 @@ async def test_a_frozen_server_costs_the_timeout(world: World) -> None:
         finally:
             world.prometheus.thaw()
     assert (evidence.status, evidence.reason) == (EvidenceStatus.FAILED, "no answer within 0.3 s")
+
+
+async def test_the_real_source_keeps_the_contract(world: World) -> None:
+    known = Matcher(label="job", op=MatchOp.EQUAL, value="demo")
+    await check_metric_source(world.source, known, datetime.now(UTC))
