@@ -8,6 +8,7 @@ from typing import assert_never
 
 from approvals.model import ApprovalRequest, Directory, Identity, Means, Person, RequestState, ReviewVerdict
 from approvals.ports import GateStore, Inspector, Switch
+from approvals.review import EffectKind
 from bot.commands.model import (
     Approve,
     Command,
@@ -55,7 +56,11 @@ ROLE_NEEDED: Mapping[type[Command], frozenset[str]] = {
 }
 """Any one of the roles is enough; approvers may also read."""
 
+UNHEARD = frozenset({EffectKind.REFUSED, EffectKind.LATE, EffectKind.DUPLICATE})
+"""Effects of a gesture that did not count: only the person is told."""
+
 _READING = (Status, Show, Why)
+_Other = Help | Whoami | Status | Show | Why | Investigate | Rerun | Pause | Resume
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +72,14 @@ class Asked:
     identity: Identity
     person: Person | None
     thread_incident: IncidentId | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What to say. ``private``: only to who asked, because it tells of something they may not do."""
+
+    message: Message
+    private: bool = False
 
 
 def may(command: Command, person: Person | None) -> bool:
@@ -82,7 +95,7 @@ def may(command: Command, person: Person | None) -> bool:
 
 
 class Handlers:
-    """Answers commands. Returns the message to answer with."""
+    """Answers commands."""
 
     def __init__(
         self,
@@ -98,10 +111,18 @@ class Handlers:
         self._directory = directory
         self._clock = clock
 
-    async def handle(self, tx: Transaction, asked: Asked) -> Message:
-        command = asked.command
-        if not may(command, asked.person):
-            return await self._refuse(tx, asked)
+    async def handle(self, tx: Transaction, asked: Asked) -> Answer:
+        if not may(asked.command, asked.person):
+            return Answer(message=await self._refuse(tx, asked), private=True)
+        match asked.command:
+            case Approve(incident=name, digest=digest):
+                return await self._review(tx, asked, name, ReviewVerdict.APPROVE, digest=digest)
+            case Reject(incident=name, reason=reason):
+                return await self._review(tx, asked, name, ReviewVerdict.REJECT, reason=reason)
+            case command:
+                return Answer(message=await self._do(tx, asked, command))
+
+    async def _do(self, tx: Transaction, asked: Asked, command: _Other) -> Message:
         match command:
             case Help():
                 return replies.help_reply(USAGE)
@@ -114,10 +135,6 @@ class Handlers:
                 )
             case Show(incident=name) | Why(incident=name):
                 return await self._explain(tx, asked, name)
-            case Approve(incident=name, digest=digest):
-                return await self._review(tx, asked, name, ReviewVerdict.APPROVE, digest=digest)
-            case Reject(incident=name, reason=reason):
-                return await self._review(tx, asked, name, ReviewVerdict.REJECT, reason=reason)
             case Investigate(text=text):
                 return await self._investigate(tx, asked, text)
             case Rerun(incident=name):
@@ -168,17 +185,16 @@ class Handlers:
         *,
         digest: str | None = None,
         reason: str | None = None,
-    ) -> Message:
+    ) -> Answer:
         incident = await self._incident(tx, asked, name)
-        if incident is None and name is None and verdict is ReviewVerdict.APPROVE:
-            return replies.no_such_incident(None)
         if incident is None:
-            return replies.no_such_incident(name)
+            return Answer(message=replies.no_such_incident(name))
         request = await self._open_request(tx, incident)
         if request is None:
-            return replies.nothing_waits(incident.short_id)
+            return Answer(message=replies.nothing_waits(incident.short_id))
         if digest is not None and not request.proposal_digest.startswith(digest):
-            return replies.refused("approve", f"the card's digest is {request.proposal_digest[:8]}, not that")
+            why = f"the card's digest is {request.proposal_digest[:8]}, not that"
+            return Answer(message=replies.refused("approve", why))
         proven = asked.event.device_verified and digest is not None
         effect = await self._reviewing.review(
             tx,
@@ -192,7 +208,10 @@ class Handlers:
                 reason=reason,
             ),
         )
-        return replies.review_answer(incident.short_id, effect, request.requirement.count)
+        return Answer(
+            message=replies.review_answer(incident.short_id, effect, request.requirement.count),
+            private=effect.kind in UNHEARD,
+        )
 
     async def _open_request(self, tx: Transaction, incident: Incident) -> ApprovalRequest | None:
         requests = await tx.requests_of(incident.id)

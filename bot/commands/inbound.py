@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import assert_never
 
 import structlog
 
 from approvals.model import Directory, Identity, Means
-from approvals.review import EffectKind
 from bot.commands.emoji import Glyphs
-from bot.commands.handlers import Asked, Handlers, may
+from bot.commands.handlers import UNHEARD, Asked, Handlers, may
 from bot.commands.model import Investigate
 from bot.commands.parser import ParseError, parse
 from bot.domain.chat import (
@@ -22,6 +22,7 @@ from bot.domain.chat import (
     ReactionRemoved,
 )
 from bot.domain.clock import Clock
+from bot.domain.errors import StaleWrite, Unavailable
 from bot.domain.ids import IncidentId, RequestId
 from bot.domain.message import Message
 from bot.messages import replies
@@ -49,6 +50,7 @@ class HandlingInbound:
         rooms: Rooms,
         glyphs: Glyphs,
         clock: Clock,
+        on_error: Callable[[Exception], None],
     ) -> None:
         self._store = store
         self._sink = sink
@@ -58,6 +60,7 @@ class HandlingInbound:
         self._rooms = rooms
         self._glyphs = glyphs
         self._clock = clock
+        self._on_error = on_error
 
     async def run(self, subject: str = "") -> None:
         while True:
@@ -66,7 +69,15 @@ class HandlingInbound:
             if not events:
                 return
             for event in events:
-                await self._handle(event)
+                try:
+                    await self._handle(event)
+                except (StaleWrite, Unavailable):
+                    raise
+                except Exception as error:  # noqa: BLE001 - one event that breaks must not block the inbox
+                    _log.exception("event_not_handled", platform=event.platform, event_id=event.event_id)
+                    self._on_error(error)
+                    async with self._store.transaction() as tx:
+                        await tx.mark_handled(event.platform, event.event_id)
 
     async def _handle(self, event: Inbound) -> None:
         if isinstance(event, CommandReceived):
@@ -108,7 +119,7 @@ class HandlingInbound:
                 at=event.at,
             ),
         )
-        if effect.kind in (EffectKind.REFUSED, EffectKind.LATE, EffectKind.DUPLICATE):
+        if effect.kind in UNHEARD:
             await self._privately(tx, event, replies.review_refused(incident.short_id, effect))
 
     async def _removal(self, tx: Transaction, event: ReactionRemoved) -> None:
@@ -150,11 +161,11 @@ class HandlingInbound:
             person=self._directory.person(identity),
             thread_incident=thread_incident,
         )
-        message = await self._handlers.handle(tx, asked)
-        if may(command, asked.person):
-            await self._answer(tx, event, thread_incident, message)
+        answer = await self._handlers.handle(tx, asked)
+        if answer.private:
+            await self._privately(tx, event, answer.message)
         else:
-            await self._privately(tx, event, message)
+            await self._answer(tx, event, thread_incident, answer.message)
 
     async def _thread_incident(self, tx: Transaction, event: CommandReceived) -> IncidentId | None:
         if event.thread_root is None:

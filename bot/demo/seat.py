@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,7 +80,7 @@ class HumanPlayer:
         return await _call(self._session, self._account, method, where, body)
 
 
-def conversation(events: list[Mapping[str, Any]]) -> list[Said]:
+def conversation(events: Sequence[Mapping[str, Any]]) -> list[Said]:
     """Put messages together from a room's events, oldest first.
 
     As clients do, only an edit by the author of a message counts, and redacted events have no content.

@@ -84,6 +84,10 @@ class MatrixCommander:
         """Delete a message or take a reaction back."""
         await self._run("--room-redact", room, event_id)
 
+    async def read(self, room: str, messages: int = 50) -> str:
+        """What it shows of the room's newest messages, decrypted where they are encrypted."""
+        return await self._run("--room", room, "--listen", "tail", "--tail", str(messages))
+
     async def _event(self, room: str, kind: str, content: Mapping[str, Any]) -> str:
         event = json.dumps({"type": kind, "content": content})
         printed = await self._run("--room", room, "--print-event-id", "--event", "-", given=event)

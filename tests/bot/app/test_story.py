@@ -291,3 +291,16 @@ async def test_a_room_that_is_down_gets_everything_once_it_is_back(world: World)
         assert len([m for m in world.room.bot_messages() if m.thread is None]) == 1
         world.room.react(card.id, "✅", ANA)
         await world.says("Done")
+
+
+async def test_a_command_that_does_not_count_is_answered_in_private(world: World) -> None:
+    async with world.running():
+        await world.send(alert())
+        card = await world.card()
+        world.room.command("approve", "@mallory:example.org", card.thread)
+        world.room.command("reject", EVE, card.thread)
+        marker = world.room.command("status", ANA)
+        await world.room.until(lambda ms: any(m.thread == marker for m in ms))
+        assert ["did not count" in message.text for message in world.room.private()] == [True, True]
+        assert "did not count" not in "".join(m.text for m in world.room.bot_messages())
+    assert world.target.runs() == []
