@@ -187,5 +187,6 @@ class WorldHost:
         return answered(
             source=self.name, kind=kind, query=text, window=window, taken_at=NOW, summary=text,
             subject=self.host, excerpt="\n".join(line.text for line in lines[-30:]) or text,
-            records=records or [], series=found, lines=lines, reason=self.incomplete, outsider_writable=bool(lines),
+            records=records or [], series=found, lines=lines, reason=self.incomplete,
+            outsider_writable=bool(lines),
         )  # fmt: skip
