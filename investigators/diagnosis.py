@@ -162,10 +162,10 @@ def _summary(
                 "Inconclusive: no cause stands up to the evidence at hand. Triage by hand is needed."
             )
     else:
-        parts.append(f"{_cause(top)}. {_sentence(top.hypothesis.statement)}")
+        parts.append(f"{_cause(top)}. {_sentence(top.hypothesis.statement, top.entity.subject)}")
         if verdict is DiagnosisVerdict.NO_ACTION:
             parts.append("Every alert has resolved.")
-        parts += [_sentence(fact.detail) for fact in _scope(findings, top)[:1]]
+        parts += [_sentence(fact.detail, fact.subject) for fact in _scope(findings, top)[:1]]
         touching = [c for c in findings.conflicts if top.hypothesis.fault in (c.one.kind, c.other.kind)]
         if top.conflicted and touching:
             parts.append(f"The evidence disagrees, so this counts for at most {CONFLICT_CAP:.2f}.")
@@ -174,8 +174,10 @@ def _summary(
     return " ".join(parts)
 
 
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith((".", "!", "?")) else ".")
+def _sentence(text: str, name: str) -> str:
+    """A detail as a sentence; a name at its beginning keeps its own spelling."""
+    begun = text if text.startswith(name) else f"{text[:1].upper()}{text[1:]}"
+    return begun + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 def _scope(findings: Findings, top: Candidate) -> list[Fact]:

@@ -76,6 +76,7 @@ async def test_a_crash_outranks_the_silence_it_causes() -> None:
     faults = [h.fault for h in result.diagnosis.hypotheses]
     assert faults[0] == "process_crash"
     assert faults.index("process_crash") < faults.index("process_not_running") < faults.index("target_down")
+    assert "crashed. demo ended at" in result.diagnosis.summary, "names keep their spelling"
     assert "SIGSEGV" in result.diagnosis.summary
     assert result.diagnosis.suggestion is not None
     assert result.diagnosis.band is Band.HIGH
