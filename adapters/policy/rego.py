@@ -14,14 +14,16 @@ import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
-
-from regopy import Interpreter, LogLevel, RegoError
+from typing import TYPE_CHECKING, Any
 
 from adapters.policy.lint import DECISION_PACKAGE, lint
 from approvals.canonical import canonicalize
 from approvals.document import INPUT_SHAPE
 from bot.domain.errors import ConfigError, Unavailable
+
+if TYPE_CHECKING:
+    # Importing the library starts a process (it asks platform.uname()): only when an engine is loaded.
+    from regopy import Interpreter, RegoError
 
 _QUERY = f"x := data.{DECISION_PACKAGE}"
 _POSITION = re.compile(r"\(error \d+:([^|()]+)\|(\d+)\|\d+\s*\(errormsg \d+:([^)]*)\)")
@@ -64,6 +66,8 @@ class RegoEngine:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _evaluate(self, document: Mapping[str, Any]) -> Mapping[str, Any]:
+        from regopy import RegoError
+
         try:
             self._interpreter.set_input_term(_json(document))
             results = self._interpreter.query_bundle(self._bundle).results
@@ -83,6 +87,8 @@ def load_engine(directory: Path, data: Mapping[str, Any], *, timeout_s: float = 
 
     Raises ConfigError with every problem found, each naming file and line.
     """
+    from regopy import Interpreter, LogLevel, RegoError
+
     sources = _read(directory)
     problems = lint(sources, data, INPUT_SHAPE)
     if problems:

@@ -40,6 +40,9 @@ BOUNDARIES = {
     "adapters/storage/ingest.py": 1,  # carried to every caller of the group
     "approvals/gate.py": 1,  # an executor that broke may have acted
     "approvals/policy.py": 1,  # whatever breaks in an engine, the answer is no
+    "bot/commands/inbound.py": 1,  # one event
+    "bot/workflow/delivery.py": 1,  # one message
+    "bot/workflow/intake.py": 1,  # one alert
     "bot/cli/service.py": 1,  # the last one: said, then the process ends
     "investigators/registry.py": 1,  # one rule
     "bot/supervisor.py": 1,  # a broken stage of stopping must not keep the others from closing

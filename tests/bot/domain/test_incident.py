@@ -2,6 +2,7 @@
 
 from collections import deque
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -62,7 +63,7 @@ def test_nothing_is_verified_that_was_not_executed_and_nothing_executed_that_did
         if state in TRANSITIONS[current.state]:
             current = current.moved(state, START)
             passed.append(state)
-    for before, after in zip(passed, passed[1:], strict=False):
+    for before, after in pairwise(passed):
         if after is IncidentState.EXECUTING:
             assert before is IncidentState.AWAITING_APPROVAL
         if after is IncidentState.VERIFYING:
