@@ -38,6 +38,10 @@ class Inspector(Protocol):
         """Look whether the action took effect: identity, convergence, health. Never raises for a 'no'."""
         ...
 
+    def compensation(self, action: Action, result: ExecutionResult) -> Action | None:
+        """The catalogue action that undoes this one, given what it did; None where nothing can."""
+        ...
+
     def human_command(self, action: Action) -> str:
         """The shell command with which a person would do the same."""
         ...

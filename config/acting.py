@@ -152,5 +152,8 @@ class Ledger(Section):
     anchor_file: Path | None = Field(
         default=None, description="File that signed heads are appended to; keep it on another disk or host."
     )
+    log_entries: bool = Field(
+        default=False, description="Write every entry to the log as well, for shipping it elsewhere."
+    )
     checkpoint_entries: Positive = Field(default=100, description="Sign after so many entries.")
     checkpoint_every: Duration = Field(default=timedelta(minutes=5), description="Sign at least so often.")

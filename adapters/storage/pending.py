@@ -29,6 +29,7 @@ _EACH: tuple[tuple[JobKind, Select[tuple[str]]], ...] = (
         JobKind.REMEDIATE,
         _live.where(incidents.c.state == "diagnosed", incidents.c.remediated_run < incidents.c.run),
     ),
+    (JobKind.REMEDIATE, _live.where(incidents.c.state == "failed")),
     (
         JobKind.ANNOUNCE,
         select(incidents.c.id)
@@ -62,7 +63,6 @@ _VERIFYING = (
     .where(
         text("incidents.live = 1"),
         incidents.c.state == "verifying",
-        executions.c.state != "claimed",
         ~exists().where(_later.c.incident_id == executions.c.incident_id, _later.c.seq > executions.c.seq),
     )
     .order_by(incidents.c.seq)

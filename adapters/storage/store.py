@@ -35,6 +35,12 @@ from bot.domain.outcome import Execution, ExecutionResult
 from bot.ports import Job, PendingJob
 
 Wake = Callable[[Job, datetime | None], None]
+OnEntries = Callable[[Sequence[Entry]], None]
+
+
+def _nobody_listens(entries: Sequence[Entry]) -> None:
+    """The default of ``on_entries``."""
+
 
 _LAST_DELIVERY = select(func.max(outbox.c.sequence))
 _LIVE_INCIDENTS = select(func.count()).select_from(incidents).where(text("incidents.live = 1"))
@@ -59,10 +65,12 @@ class SqlStore:
         wake: Wake,
         head: Head,
         handed_out: HandedOut,
+        on_entries: OnEntries,
     ) -> None:
         self._connections = connections
         self._clock = clock
         self._wake = wake
+        self._on_entries = on_entries
         self._codec = Codec()
         self._handed_out = handed_out
         self._chain = Chain(connections, head)
@@ -86,6 +94,8 @@ class SqlStore:
 
     def _committed(self, tx: SqlTransaction) -> None:
         self._chain.known = tx.head
+        if tx.entries:
+            self._on_entries(tx.entries)
         for sequence in tx.sent:
             self._handed_out.forget(sequence)
         for job, at in tx.wakes():
@@ -187,10 +197,13 @@ class SqlStore:
 
 
 @asynccontextmanager
-async def open_store(path: Path, *, clock: Clock, wake: Wake) -> AsyncIterator[SqlStore]:
+async def open_store(
+    path: Path, *, clock: Clock, wake: Wake, on_entries: OnEntries = _nobody_listens
+) -> AsyncIterator[SqlStore]:
     """Open (or create) the database and bring its schema up to date.
 
-    ``wake`` is called after every commit that made work: with (job, when), None meaning now.
+    ``wake`` is called after every commit that made work: with (job, when), None meaning now;
+    ``on_entries`` with the ledger entries of every commit that added some.
     Leaving waits for alerts that were taken to be written.
 
     Raises ConfigError when the path cannot be used, another process has it open, or a newer Assent wrote it;
@@ -200,7 +213,7 @@ async def open_store(path: Path, *, clock: Clock, wake: Wake) -> AsyncIterator[S
         async with connections.reading() as rows:
             head = await stored_head(rows)
             last_delivery = int(await rows.value(_LAST_DELIVERY) or 0)
-        store = SqlStore(connections, clock, wake, head, HandedOut(last_delivery))
+        store = SqlStore(connections, clock, wake, head, HandedOut(last_delivery), on_entries)
         writer = asyncio.create_task(store.ingestion.run(), name="store-ingest")
         try:
             yield store

@@ -45,7 +45,7 @@ class SqlTransaction(IncidentChanges, ApprovalChanges, OutboxChanges, IncidentRo
     def __init__(self, rows: Rows, codec: Codec, handed_out: HandedOut, clock: Clock, head: Head) -> None:
         super().__init__(rows, codec, handed_out, clock)
         self.head = head
-        self._entries: list[Entry] = []
+        self.entries: list[Entry] = []
 
     async def change_of(self, incident_id: IncidentId) -> int:
         if incident_id in self.touched:
@@ -55,14 +55,14 @@ class SqlTransaction(IncidentChanges, ApprovalChanges, OutboxChanges, IncidentRo
 
     async def record(self, *events: AuditEvent) -> None:
         self.head, entries = append(self.head, events, self._clock.now())
-        self._entries.extend(entries)
+        self.entries.extend(entries)
 
     async def enqueue(self, job: Job, at: datetime | None = None) -> None:
         self.enqueued.append((job, at))
 
     def flush(self) -> None:
         """Write what was collected; the last thing before the commit."""
-        if self._entries:
+        if self.entries:
             self._rows.many_later(
                 _APPEND,
                 [
@@ -72,7 +72,7 @@ class SqlTransaction(IncidentChanges, ApprovalChanges, OutboxChanges, IncidentRo
                         "entry_hash": entry.entry_hash,
                         "body": entry.body,
                     }
-                    for entry in self._entries
+                    for entry in self.entries
                 ],
             )
         if self.touched:

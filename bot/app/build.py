@@ -7,7 +7,8 @@ had opened; stopping goes through named, bounded stages.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,6 +26,7 @@ from adapters.storage import SqlStore, open_store
 from approvals.catalogue import builtin_catalogue
 from approvals.document import RiskSettings
 from approvals.gate import Gate
+from approvals.ledger import Entry
 from bot.app.acting import Keys, build_gate, build_inspectors, build_policy, load_keys
 from bot.app.chats import bind_rooms, open_chats
 from bot.app.evidence import build_investigator
@@ -150,7 +152,12 @@ async def build(config: Config, seams: Seams | None = None) -> AsyncIterator[App
         config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         queue = LocalQueue(seams.clock, CONCURRENCY, on_error=lambda _job, error: seams.on_error(error))
         opened = await stack.enter_async_context(
-            open_store(config.data_dir / "assent.db", clock=seams.clock, wake=queue.put)
+            open_store(
+                config.data_dir / "assent.db",
+                clock=seams.clock,
+                wake=queue.put,
+                on_entries=lambda entries: _entries_written(config, metrics, entries),
+            )
         )
         store = seams.wrap_store(opened)
         keys = load_keys(config)
@@ -327,6 +334,13 @@ def _checkpointing(
         entries=config.ledger.checkpoint_entries,
         every=config.ledger.checkpoint_every,
     )
+
+
+def _entries_written(config: Config, metrics: Metrics, entries: Sequence[Entry]) -> None:
+    metrics.ledger_entries.inc(len(entries))
+    if config.ledger.log_entries:
+        for entry in entries:
+            _log.info("ledger_entry", hash=entry.entry_hash.hex(), **json.loads(entry.body))
 
 
 async def _readiness(store: SqlStore, chats: Mapping[str, Chat]) -> Mapping[str, str | None]:

@@ -43,7 +43,8 @@ TRANSITIONS: Mapping[IncidentState, frozenset[IncidentState]] = {
     _S.VERIFYING: frozenset({_S.RESOLVED, _S.FAILED, _S.OUTCOME_UNKNOWN}),
     _S.REJECTED: frozenset({_S.INVESTIGATING, _S.RESOLVED, _S.CLOSED}),
     _S.EXPIRED: frozenset({_S.INVESTIGATING, _S.RESOLVED, _S.CLOSED}),
-    _S.FAILED: frozenset({_S.INVESTIGATING, _S.RESOLVED, _S.CLOSED}),
+    # An action that did not help may be offered to be undone.
+    _S.FAILED: frozenset({_S.AWAITING_APPROVAL, _S.INVESTIGATING, _S.RESOLVED, _S.CLOSED}),
     # Never run again by itself: only a person's rerun, or the alert's own end, leads out.
     _S.OUTCOME_UNKNOWN: frozenset({_S.INVESTIGATING, _S.RESOLVED, _S.CLOSED}),
     _S.RESOLVED: frozenset({_S.OPEN, _S.CLOSED}),

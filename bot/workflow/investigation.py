@@ -148,6 +148,8 @@ class Investigating:
             await tx.save_incident(moved)
         self._metrics.investigations.labels(result=diagnosis.verdict.value).inc()
         self._metrics.investigation_seconds.observe(diagnosis.cost.seconds)
+        for item in investigation.evidence:
+            self._metrics.tool_calls.labels(tool=item.kind, result=item.status.value).inc()
 
     def _events(
         self, incident: Incident, investigation: Investigation

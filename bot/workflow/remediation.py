@@ -21,6 +21,7 @@ from bot.domain.errors import InputError, Unavailable
 from bot.domain.evidence import Evidence
 from bot.domain.ids import Digest, IncidentId, PersonId, ProposalId, RandomToken, RequestId, new_id
 from bot.domain.incident import Incident, IncidentState
+from bot.domain.outcome import ExecutionResult
 from bot.domain.proposal import (
     Action,
     ActionSpec,
@@ -55,8 +56,16 @@ class _Prepared:
     decision: Decision
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """Something to decide about; without a suggestion the decision is that there is nothing to propose."""
+
+    suggestion: SuggestedAction | None
+
+
 class Remediating:
-    """Turns the suggestion of a diagnosis into a proposal, once per run."""
+    """Turns the suggestion of a diagnosis into a proposal, once per run; and offers to undo an action that
+    verification found not to have helped."""
 
     def __init__(
         self,
@@ -86,23 +95,56 @@ class Remediating:
     async def run(self, subject: str) -> None:
         async with self._store.reading() as rows:
             incident = await rows.incident(IncidentId(subject))
-            if incident is None or incident.state is not IncidentState.DIAGNOSED:
+            diagnosis = await rows.latest_diagnosis(IncidentId(subject))
+            if incident is None or diagnosis is None:
                 return
-            done = await rows.remediation_of(incident.id)
-            diagnosis = await rows.latest_diagnosis(incident.id)
-            if diagnosis is None or (done is not None and done.run == incident.run):
+            wanted = await self._wanted(rows, incident, diagnosis)
+            if wanted is None:
                 return
             evidence = tuple(await rows.evidence_of(incident.id, incident.run))
             requester = await _requester(rows, incident)
-        prepared = await self._prepare(incident, diagnosis, evidence, requester)
+        prepared = await self._prepare(incident, diagnosis, wanted.suggestion, evidence, requester)
         async with self._store.transaction() as tx:
             current = await tx.incident(incident.id)
-            if current is None or current.state is not IncidentState.DIAGNOSED or current.run != incident.run:
+            if current is None or current.state is not incident.state or current.run != incident.run:
                 return
             if isinstance(prepared, Remediation):
                 await tx.add_remediation(prepared)
             else:
                 await self._store_proposal(tx, current, prepared)
+
+    async def _wanted(self, rows: Reading, incident: Incident, diagnosis: Diagnosis) -> _Wanted | None:
+        """What this incident wants done that no remediation has dealt with; None where that is nothing."""
+        done = await rows.remediation_of(incident.id)
+        if incident.state is IncidentState.DIAGNOSED:
+            if done is not None and done.run == incident.run:
+                return None
+            return _Wanted(suggestion=diagnosis.suggestion)
+        if incident.state is not IncidentState.FAILED:
+            return None
+        executions = await rows.executions_of(incident.id)
+        if not executions or executions[-1].result is None:
+            return None
+        last, result = executions[-1], executions[-1].result
+        outcomes = await rows.outcomes_of(last.id)
+        proposal = await rows.proposal(last.proposal_id)
+        if not outcomes or proposal is None or (done is not None and done.at > outcomes[-1].at):
+            return None
+        undo = self._undo(proposal, result)
+        return None if undo is None else _Wanted(suggestion=undo)
+
+    def _undo(self, proposal: Proposal, result: ExecutionResult) -> SuggestedAction | None:
+        inspector = self._inspectors.get(proposal.action.executor)
+        action = inspector.compensation(proposal.action, result) if inspector is not None else None
+        if action is None:
+            return None
+        return SuggestedAction(
+            action=action.name,
+            params=action.params,
+            target=proposal.target.name,
+            why=f"{proposal.action.name} did not help ({result.summary}); this undoes it",
+            evidence_ids=proposal.rationale_evidence_ids,
+        )
 
     def _remediation(
         self, incident: Incident, kind: RemediationKind, *reasons: str, command: str | None = None
@@ -120,10 +162,10 @@ class Remediating:
         self,
         incident: Incident,
         diagnosis: Diagnosis,
+        suggestion: SuggestedAction | None,
         evidence: tuple[Evidence, ...],
         requester: PersonId | None,
     ) -> _Prepared | Remediation:
-        suggestion = diagnosis.suggestion
         if suggestion is None:
             return self._remediation(incident, RemediationKind.NONE)
         spec = self._catalogue.get(suggestion.action)
@@ -293,7 +335,7 @@ class Remediating:
                 incident_id=incident.id,
                 before=incident.state.value,
                 after=moved.state.value,
-                reason="a fix is proposed",
+                reason=f"{proposal.action.name} is proposed",
             ),
         )
         await tx.enqueue(Job(kind=JobKind.EXPIRE, subject=request.id), request.expires_at)

@@ -145,6 +145,8 @@ class Verifying:
                 reason=f"verification: {verdict.value}",
             )
         )
+        if to is IncidentState.FAILED:
+            await tx.enqueue(Job(kind=JobKind.REMEDIATE, subject=incident.id))
 
     async def _alert_check(self, tx: Transaction, incident: Incident) -> VerificationCheck:
         if incident.source == MANUAL_SOURCE:

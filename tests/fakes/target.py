@@ -61,6 +61,7 @@ class FileInspector:
         self.dry_run_ok = True
         self.healthy: bool | None = True
         self.down = False
+        self.undo: Action | None = None
 
     async def locate(self, action: Action) -> Target:
         if self.down:
@@ -79,6 +80,9 @@ class FileInspector:
             ),
             VerificationCheck(name="health", ok=self.healthy, detail="as the test says"),
         )
+
+    def compensation(self, action: Action, result: ExecutionResult) -> Action | None:
+        return self.undo
 
     def human_command(self, action: Action) -> str:
         return f"restart {self.target.name}"

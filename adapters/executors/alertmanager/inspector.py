@@ -138,6 +138,13 @@ class AlertmanagerInspector:
             detail=f"{len(matching) - loud} of {len(matching)} matching alerts are suppressed",
         )
 
+    def compensation(self, action: Action, result: ExecutionResult) -> Action | None:
+        """A silence is undone by ending it."""
+        if action.name == EXPIRE or result.new_uid is None:
+            return None
+        silence_id = result.new_uid.partition("@")[0]
+        return Action(name=EXPIRE, executor=self.name, params={"silence_id": silence_id})
+
     def human_command(self, action: Action) -> str:
         tool = ["amtool", f"--alertmanager.url={self._api.url}", "silence"]
         if action.name == EXPIRE:

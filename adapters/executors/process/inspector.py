@@ -93,6 +93,10 @@ class ProcessInspector:
         ok, detail = await answers(str(entry.health_url))
         return [VerificationCheck(name="health", ok=ok, detail=tidy_line(f"{entry.health_url}: {detail}"))]
 
+    def compensation(self, action: Action, result: ExecutionResult) -> Action | None:
+        """Nothing brings back the process that was ended."""
+        return None
+
     def human_command(self, action: Action) -> str:
         entry = self._inventory.entry(action)
         if entry.restart:

@@ -32,7 +32,14 @@ TOKEN = "webhook-token-0123456789"
 ANA, BEN, EVE = "@ana:example.org", "@ben:example.org", "@eve:example.org"
 
 
-def config_text(directory: Path, key_file: Path, extra: str = "", *, execution: bool = True) -> str:
+def config_text(
+    directory: Path,
+    key_file: Path,
+    extra: str = "",
+    *,
+    execution: bool = True,
+    verify: str = "[200ms, 600ms, 1500ms, 3s, 6s, 15s, 40s]",
+) -> str:
     return f"""
 version: 1
 data_dir: {directory / "data"}
@@ -53,7 +60,7 @@ execution:
   enabled: {str(execution).lower()}
   processes:
     - {{name: cart, pid_file: {directory / "cart.pid"}, start: ["true"]}}
-  verify_after: [200ms, 600ms, 1500ms, 3s, 6s, 15s, 40s]
+  verify_after: {verify}
 {extra}
 """
 
@@ -71,6 +78,7 @@ class World:
     clock: Clock
     extra: str = ""
     execution: bool = True
+    verify: str = "[200ms, 600ms, 1500ms, 3s, 6s, 15s, 40s]"
     open_chats: OpenChats | None = None
     wrap_store: Callable[[SqlStore], Any] = lambda store: store
     app: App | None = None
@@ -86,7 +94,9 @@ class World:
 
     def config(self) -> Config:
         return loads(
-            config_text(self.directory, self.key_file, self.extra, execution=self.execution),
+            config_text(
+                self.directory, self.key_file, self.extra, execution=self.execution, verify=self.verify
+            ),
             {},
             base=self.directory,
         )
@@ -94,7 +104,11 @@ class World:
     def write_config(self) -> Path:
         """The configuration as a file, for the command line."""
         path = self.directory / "assent.yaml"
-        path.write_text(config_text(self.directory, self.key_file, self.extra, execution=self.execution))
+        path.write_text(
+            config_text(
+                self.directory, self.key_file, self.extra, execution=self.execution, verify=self.verify
+            )
+        )
         return path
 
     @asynccontextmanager
