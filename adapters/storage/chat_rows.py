@@ -64,6 +64,11 @@ _DUE = (
     .limit(bindparam("limit", type_=Integer))
 )
 _NEXT: Select[tuple[str]] = select(func.min(outbox.c.due_at)).where(_TURN)
+_CARD_UNSENT = (
+    select(outbox.c.sequence)
+    .where(UNSENT, outbox.c.op == DeliveryOp.POST_CARD.value, outbox.c.room == bindparam("room"))
+    .limit(1)
+)
 _MESSAGE_REF = select(slots.c.platform, slots.c.platform_room, slots.c.message_id).where(
     slots.c.incident_id == bindparam("incident_id"),
     slots.c.room == bindparam("room"),
@@ -148,6 +153,9 @@ class ChatRows:
     async def next_delivery_at(self) -> datetime | None:
         at = await self._rows.value(_NEXT)
         return None if at is None else from_rfc3339(at)
+
+    async def card_on_its_way(self, room: str) -> bool:
+        return await self._rows.value(_CARD_UNSENT, room=room) is not None
 
     async def pending_inbound(self, limit: int) -> Sequence[Inbound]:
         found = await self._rows.all(_PENDING_INBOUND, limit=limit)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import assert_never
 
 import structlog
 
-from approvals.model import Directory, Identity, Means
+from approvals.model import Directory, Identity, Means, ReviewVerdict
 from bot.commands.emoji import Glyphs
 from bot.commands.handlers import UNHEARD, Asked, Handlers, may
 from bot.commands.model import Investigate
@@ -32,6 +32,7 @@ from bot.workflow.intake import hand_made_alert
 from bot.workflow.reviewing import Gesture, Reviewing
 
 _BATCH = 50
+_LOOK_AHEAD = 500
 _CARD = "card:"
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -63,14 +64,17 @@ class HandlingInbound:
         self._on_error = on_error
 
     async def run(self, subject: str = "") -> None:
+        waiting: set[tuple[str, str]] = set()
         while True:
             async with self._store.reading() as rows:
-                events = await rows.pending_inbound(_BATCH)
+                pending = await rows.pending_inbound(_BATCH + len(waiting))
+            events = [event for event in pending if (event.platform, event.event_id) not in waiting]
             if not events:
                 return
             for event in events:
                 try:
-                    await self._handle(event)
+                    if not await self._handle(event, waiting):
+                        waiting.add((event.platform, event.event_id))
                 except (StaleWrite, Unavailable):
                     raise
                 except Exception as error:  # noqa: BLE001 - one event that breaks must not block the inbox
@@ -79,10 +83,13 @@ class HandlingInbound:
                     async with self._store.transaction() as tx:
                         await tx.mark_handled(event.platform, event.event_id)
 
-    async def _handle(self, event: Inbound) -> None:
+    async def _handle(self, event: Inbound, waiting: Set[tuple[str, str]]) -> bool:
+        """False for an event whose turn has not come: it stays pending, and nothing waits behind it."""
         if isinstance(event, CommandReceived):
             await self._before_command(event)
         async with self._store.transaction() as tx:
+            if await self._too_early(tx, event, waiting):
+                return False
             match event:
                 case ReactionAdded():
                     await self._reaction(tx, event)
@@ -93,6 +100,25 @@ class HandlingInbound:
                 case _:
                     assert_never(event)
             await tx.mark_handled(event.platform, event.event_id)
+        return True
+
+    async def _too_early(self, tx: Transaction, event: Inbound, waiting: Set[tuple[str, str]]) -> bool:
+        """Whether a reaction may be on a card that is posted but not on record yet, because a crash or a
+        lost answer came in between. Sending that card again, under the same key, tells; it wakes us."""
+        match event:
+            case ReactionAdded():
+                room = self._rooms.of(event.platform, event.room)
+                person = self._directory.person(Identity(platform=event.platform, user_id=event.sender))
+                if room is None or person is None or self._glyphs.verdict(event.key) is None:
+                    return False
+                ref = MessageRef(platform=event.platform, room=event.room, message_id=event.message_id)
+                return await tx.slot_of(ref) is None and await tx.card_on_its_way(room.name)
+            case ReactionRemoved():
+                return (event.platform, event.removed_event_id) in waiting
+            case CommandReceived():
+                return False
+            case _:
+                assert_never(event)
 
     async def _reaction(self, tx: Transaction, event: ReactionAdded) -> None:
         found = await tx.slot_of(
@@ -108,6 +134,8 @@ class HandlingInbound:
         identity = Identity(platform=event.platform, user_id=event.sender)
         if self._directory.is_bot(identity):
             return
+        if verdict is ReviewVerdict.APPROVE and await self._taken_back(tx, event):
+            return
         effect = await self._reviewing.review(
             tx,
             request,
@@ -121,6 +149,15 @@ class HandlingInbound:
         )
         if effect.kind in UNHEARD:
             await self._privately(tx, event, replies.review_refused(incident.short_id, effect))
+
+    async def _taken_back(self, tx: Transaction, event: ReactionAdded) -> bool:
+        """Whether its removal has come too (both while we were away): counted, it could open the gate
+        before the removal is handled."""
+        return any(
+            isinstance(later, ReactionRemoved)
+            and (later.platform, later.removed_event_id) == (event.platform, event.event_id)
+            for later in await tx.pending_inbound(_LOOK_AHEAD)
+        )
 
     async def _removal(self, tx: Transaction, event: ReactionRemoved) -> None:
         review = await tx.review_by_event(event.platform, event.removed_event_id)

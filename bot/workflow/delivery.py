@@ -105,6 +105,9 @@ class Delivering:
                     key=delivery.key,
                 )
             )
+            if delivery.op is DeliveryOp.POST_CARD:
+                # Reactions that came before the card was on record can be understood now.
+                await tx.enqueue(Job(kind=JobKind.INBOUND))
 
     async def _send(self, binding: RoomBinding, pending: PendingDelivery) -> MessageRef | None:
         delivery, chat = pending.delivery, binding.chat

@@ -100,6 +100,29 @@ class OutboxContract:
         again = (await due(store, timedelta(minutes=1)))[0]
         assert (again.delivery, again.attempts, again.due_at) == (pending.delivery, 1, retry_at)
 
+    async def test_a_card_is_on_its_way_to_its_room_until_it_is_recorded_as_sent(
+        self, store: AnyStore
+    ) -> None:
+        await add_incident(store, incident())
+
+        async def on_its_way(room: str = ROOM) -> bool:
+            async with store.reading() as rows:
+                return await rows.card_on_its_way(room)
+
+        await put(store, delivery("r", OPEN), delivery("d"))
+        assert not await on_its_way()
+        await put(store, delivery("c1", POST, slot=CARD))
+        assert await on_its_way()
+        assert not await on_its_way("another room")
+        await sent(store, (await due(store))[0], "$root")
+        await sent(store, (await due(store))[0], "$reply")
+        card = (await due(store))[0]
+        async with store.transaction() as tx:
+            await tx.mark_failed(card.sequence, "no answer", NOW + timedelta(hours=1))
+        assert await on_its_way()
+        await sent(store, card, "$card")
+        assert not await on_its_way()
+
     async def test_with_nothing_to_send_there_is_no_next_time(self, store: AnyStore) -> None:
         async with store.reading() as rows:
             assert await rows.next_delivery_at() is None
