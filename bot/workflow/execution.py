@@ -8,13 +8,14 @@ from dataclasses import replace
 import structlog
 
 from approvals.model import GateRefusal
-from bot.domain.audit import ExecutionUnknown, IncidentMoved
+from bot.domain.audit import ExecutionUnknown
 from bot.domain.clock import Clock
 from bot.domain.ids import ExecutionId, RequestId
 from bot.domain.incident import IncidentState
 from bot.domain.outcome import Execution, ExecutionState
 from bot.ports import IncidentStore, Job, JobKind
 from bot.telemetry import Metrics
+from bot.workflow.moving import move
 from bot.workflow.verification import VerificationSchedule
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -86,15 +87,7 @@ class Recovering:
                 )
                 incident = await tx.incident(execution.incident_id)
                 if incident is not None and incident.state is IncidentState.EXECUTING:
-                    moved = incident.moved(IncidentState.OUTCOME_UNKNOWN, now)
-                    await tx.save_incident(moved)
-                    await tx.record(
-                        IncidentMoved(
-                            incident_id=incident.id,
-                            before=incident.state.value,
-                            after=moved.state.value,
-                            reason="the process ended while the action was running",
-                        )
-                    )
+                    reason = "the process ended while the action was running"
+                    await move(tx, incident, IncidentState.OUTCOME_UNKNOWN, reason, now)
                 settled += 1
         return settled

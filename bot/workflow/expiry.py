@@ -6,11 +6,12 @@ from dataclasses import replace
 
 from approvals.model import RequestState
 from approvals.review import expire
-from bot.domain.audit import IncidentMoved, RequestEnded, RequestReminded
+from bot.domain.audit import RequestEnded, RequestReminded
 from bot.domain.clock import Clock
 from bot.domain.ids import RequestId
 from bot.domain.incident import IncidentState
 from bot.ports import IncidentStore, Job, JobKind
+from bot.workflow.moving import move
 from bot.workflow.remediation import ApprovalSettings, reminder_at
 
 
@@ -43,16 +44,7 @@ class Expiring:
             )
             incident = await tx.incident(request.incident_id)
             if incident is not None and incident.state is IncidentState.AWAITING_APPROVAL:
-                moved = incident.moved(IncidentState.EXPIRED, now)
-                await tx.save_incident(moved)
-                await tx.record(
-                    IncidentMoved(
-                        incident_id=incident.id,
-                        before=incident.state.value,
-                        after=moved.state.value,
-                        reason="nobody decided in time",
-                    )
-                )
+                await move(tx, incident, IncidentState.EXPIRED, "nobody decided in time", now)
 
 
 class Reminding:

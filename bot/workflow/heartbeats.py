@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from bot.domain.audit import HeartbeatMissed, IncidentMoved
+from bot.domain.audit import HeartbeatMissed
 from bot.domain.clock import Clock, to_rfc3339
 from bot.domain.incident import IncidentState
 from bot.ports import AlertSink, IncidentStore
 from bot.workflow.intake import synthetic_alert
+from bot.workflow.moving import move
 
 MISSING = "HeartbeatMissing"
 
@@ -78,13 +79,4 @@ class AgingOut:
         now = self._clock.now()
         async with self._store.transaction() as tx:
             for incident in await tx.stale_incidents(now - self._age_out, 200):
-                moved = incident.moved(IncidentState.CLOSED, now)
-                await tx.save_incident(moved)
-                await tx.record(
-                    IncidentMoved(
-                        incident_id=incident.id,
-                        before=incident.state.value,
-                        after=moved.state.value,
-                        reason="untouched for too long",
-                    )
-                )
+                await move(tx, incident, IncidentState.CLOSED, "untouched for too long", now)

@@ -21,7 +21,8 @@ from bot.workflow.investigation import begin_investigation
 from bot.workflow.requests import end_open_requests
 from bot.workflow.routing import Router, environment_of, service_of
 
-BATCH = 500
+BATCH = 50
+"""Alerts per transaction: a larger one would keep new alerts waiting for the only writer."""
 _IDS_RECORDED = 50
 MANUAL_SOURCE = "manual"
 REQUESTED_BY = "requested_by"

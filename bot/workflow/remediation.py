@@ -14,7 +14,7 @@ from approvals.model import ApprovalRequest, Decision, DecisionKind, RequestStat
 from approvals.policy import PolicyGuard, PolicyQuestion, RiskSettings, compute_risk
 from approvals.ports import Inspector, Signer
 from approvals.statement import sign_request
-from bot.domain.audit import IncidentMoved, PolicyDecided, ProposalCreated, RequestOpened
+from bot.domain.audit import PolicyDecided, ProposalCreated, RequestOpened
 from bot.domain.clock import Clock, to_rfc3339
 from bot.domain.diagnosis import Diagnosis, SuggestedAction
 from bot.domain.errors import InputError, Unavailable
@@ -34,6 +34,7 @@ from bot.domain.proposal import (
 from bot.ports import IncidentStore, Job, JobKind, Reading, Transaction
 from bot.workflow.intake import MANUAL_SOURCE, REQUESTED_BY
 from bot.workflow.investigation import evidence_digest
+from bot.workflow.moving import move
 
 _HOUR = timedelta(hours=1)
 
@@ -317,8 +318,6 @@ class Remediating:
         )
         request = replace(request, envelope=sign_request(self._signer(), request))
         await tx.add_request(request)
-        moved = incident.moved(IncidentState.AWAITING_APPROVAL, now)
-        await tx.save_incident(moved)
         await tx.record(
             RequestOpened(
                 incident_id=incident.id,
@@ -330,14 +329,10 @@ class Remediating:
                 strength=requirement.strength.label,
                 expires_at=to_rfc3339(request.expires_at),
                 nonce=request.nonce,
-            ),
-            IncidentMoved(
-                incident_id=incident.id,
-                before=incident.state.value,
-                after=moved.state.value,
-                reason=f"{proposal.action.name} is proposed",
-            ),
+            )
         )
+        reason = f"{proposal.action.name} is proposed"
+        await move(tx, incident, IncidentState.AWAITING_APPROVAL, reason, now)
         await tx.enqueue(Job(kind=JobKind.EXPIRE, subject=request.id), request.expires_at)
         for percent in self._settings.reminders:
             await tx.enqueue(Job(kind=JobKind.REMIND, subject=request.id), reminder_at(request, percent))

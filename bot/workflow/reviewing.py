@@ -24,7 +24,6 @@ from approvals.review import Effect, EffectKind, apply_review, withdraw_review
 from approvals.statement import check_request, sign_approval, sign_review
 from bot.domain.audit import (
     ApprovalSigned,
-    IncidentMoved,
     RequestEnded,
     ReviewRecorded,
     ReviewRefused,
@@ -33,10 +32,11 @@ from bot.domain.audit import (
 from bot.domain.clock import Clock
 from bot.domain.errors import IntegrityError
 from bot.domain.ids import PersonId, RandomToken, ReviewId, new_id
-from bot.domain.incident import Incident, IncidentState
+from bot.domain.incident import IncidentState
 from bot.domain.proposal import Proposal
 from bot.ports import Job, JobKind, Transaction
 from bot.telemetry import Metrics
+from bot.workflow.moving import move
 from bot.workflow.remediation import ApprovalSettings
 
 _HOUR = timedelta(hours=1)
@@ -218,7 +218,7 @@ class Reviewing:
         )
         incident = await tx.incident(request.incident_id)
         if incident is not None and incident.state is IncidentState.AWAITING_APPROVAL:
-            await _move(tx, incident, IncidentState.REJECTED, "an approver rejected the proposal", now)
+            await move(tx, incident, IncidentState.REJECTED, "an approver rejected the proposal", now)
 
     def _refused(self, request: ApprovalRequest, gesture: Gesture, effect: Effect) -> ReviewRefused:
         return ReviewRefused(
@@ -245,13 +245,3 @@ class Reviewing:
             platform_event_id=review.platform_event_id,
             effect=effect.kind.value,
         )
-
-
-async def _move(tx: Transaction, incident: Incident, to: IncidentState, reason: str, now: datetime) -> None:
-    moved = incident.moved(to, now)
-    await tx.save_incident(moved)
-    await tx.record(
-        IncidentMoved(
-            incident_id=incident.id, before=incident.state.value, after=moved.state.value, reason=reason
-        )
-    )

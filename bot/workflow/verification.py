@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from approvals.ports import Inspector
-from bot.domain.audit import IncidentMoved, OutcomeVerified
+from bot.domain.audit import OutcomeVerified
 from bot.domain.clock import Clock
 from bot.domain.errors import Unavailable
 from bot.domain.ids import ExecutionId
@@ -23,6 +23,7 @@ from bot.domain.outcome import (
 from bot.domain.proposal import Proposal
 from bot.ports import IncidentStore, Job, JobKind, Transaction
 from bot.workflow.intake import MANUAL_SOURCE
+from bot.workflow.moving import move
 
 _STATE_AFTER = {
     OutcomeVerdict.VERIFIED: IncidentState.RESOLVED,
@@ -135,16 +136,7 @@ class Verifying:
         self, tx: Transaction, incident: Incident, verdict: OutcomeVerdict, now: datetime
     ) -> None:
         to = _STATE_AFTER.get(verdict, IncidentState.OUTCOME_UNKNOWN)
-        moved = incident.moved(to, now)
-        await tx.save_incident(moved)
-        await tx.record(
-            IncidentMoved(
-                incident_id=incident.id,
-                before=incident.state.value,
-                after=to.value,
-                reason=f"verification: {verdict.value}",
-            )
-        )
+        await move(tx, incident, to, f"verification: {verdict.value}", now)
         if to is IncidentState.FAILED:
             await tx.enqueue(Job(kind=JobKind.REMEDIATE, subject=incident.id))
 
