@@ -186,6 +186,7 @@ _INVISIBLE = re.compile(
     "[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e"
     "\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
+_LINE_ENDS = re.compile("\r\n?|[\u2028\u2029]")
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 
 
@@ -231,8 +232,11 @@ def may_hold_secret(*fields: Mapping[str, str]) -> bool:
 
 
 def strip_invisible(text: str) -> str:
-    """Remove ANSI sequences, control, zero-width, bidirectional and tag characters; keep tab and newline."""
-    return _INVISIBLE.sub("", _ANSI.sub("", text))
+    """Remove ANSI sequences, control, zero-width, bidirectional and tag characters; keep tab and newline.
+
+    Every other kind of line end becomes a newline: a lone carriage return overwrites what a terminal shows.
+    """
+    return _LINE_ENDS.sub("\n", _INVISIBLE.sub("", _ANSI.sub("", text)))
 
 
 def clean(text: str, *, limit: int) -> str:

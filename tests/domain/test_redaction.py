@@ -337,3 +337,8 @@ def test_a_long_text_keeps_head_and_tail() -> None:
     assert short.endswith("last line")
     assert "characters left out" in short
     assert clean(text, limit=20) == text[:20]
+
+
+@pytest.mark.parametrize("end", ["\r", "\r\n", "\u2028", "\u2029"])
+def test_no_line_end_can_overwrite_what_a_terminal_shows(end: str) -> None:
+    assert strip_invisible(f"harmless{end}approved by ana") == "harmless\napproved by ana"
