@@ -33,7 +33,7 @@ test: $(READY)
 # The linter's cache keeps imports as they were resolved when a target did not exist yet: a violation stays unseen.
 lint: $(READY)
 	$(BIN)/ruff format --check
-	$(BIN)/ruff check
+	$(BIN)/ruff check --no-cache
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 

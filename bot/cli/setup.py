@@ -6,12 +6,11 @@ import argparse
 import os
 from pathlib import Path
 
-from config.init import write_initial
-
 from adapters.keys import generate_signing_key, load_signer
 from bot.cli.output import say
 from bot.domain.errors import ConfigError, UserError
 from config import errors as config_errors
+from config.init import write_initial
 
 
 async def init(directory: Path, *, matrix: bool, force: bool) -> int:
