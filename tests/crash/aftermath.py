@@ -21,16 +21,7 @@ from config.loader import loads
 from tests.crash.world import World
 from tests.fakes.room import RoomMessage, as_text
 
-IN_DOUBT = {
-    "after store.claim",
-    "before the effect",
-    "after the effect",
-    "before store.finish",
-}
-"""A kill here comes between the claim and the result."""
-
 _LENGTHS = re.compile(r"\b\d+[dhms]\b")
-_SHOWN_AS_IS = ("incidents", "requests", "executions")
 
 
 class Aftermath:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -44,6 +45,11 @@ class Told:
     killed: int
     at: list[str]
     lives: list[list[str]]
+    """The boundaries of each life that the case could choose to end."""
+
+    def hit(self, case: Case) -> bool:
+        """Whether every boundary the case names was where a life ended."""
+        return all(kill is None or kill.name in self.at for kill in case.kills)
 
 
 async def run_case(case: Case, directory: Path, zygote: Zygote, session: aiohttp.ClientSession) -> Told:
@@ -55,7 +61,7 @@ async def run_case(case: Case, directory: Path, zygote: Zygote, session: aiohttp
         directory=directory,
         zygote=zygote,
         session=session,
-        kills=case.kills,
+        kills=(scenario.first_kill, *case.kills) if scenario.first_kill else case.kills,
         suggests=scenario.suggests,
         extra=scenario.extra,
     )
@@ -71,13 +77,13 @@ async def run_case(case: Case, directory: Path, zygote: Zygote, session: aiohttp
         raise AssertionError(_explained(case, world, error)) from error
     planned = [
         life
-        for life, kill in zip(world.lives, case.kills, strict=False)
+        for life, kill in zip(world.lives, world.kills, strict=False)
         if kill is not None and life.exited.result() == -9
     ]
     return Told(
         killed=world.killed,
         at=[crossed[-1] for life in planned if (crossed := life.crossings())],
-        lives=[life.crossings() for life in world.lives],
+        lives=[life.crossings() for life in world.lives[1 if scenario.first_kill else 0 :]],
     )
 
 
@@ -114,7 +120,7 @@ def _explained(case: Case, world: World, error: Exception) -> str:
         [
             f"{type(error).__name__}: {error}",
             f"in the case “{case}”, left in {world.directory}. Alone:",
-            f"  CRASH_CASE='{case}' pytest tests/crash",
+            f"  CRASH_CASE={shlex.quote(str(case))} pytest tests/crash",
             *killed,
             tail,
         ]
@@ -148,13 +154,16 @@ class Tally:
         )
 
 
-def sweep(scenario: str, crossed: Sequence[str], known: set[str]) -> list[Case]:
-    """One case for each boundary that no earlier scenario has: the first time it is crossed."""
-    return [
-        Case(scenario=scenario, kills=(Kill(name=name, nth=1),))
-        for name in dict.fromkeys(crossed)
-        if name not in known
-    ]
+def sweep(scenario: str, lives: Sequence[Sequence[str]], known: set[str]) -> list[Case]:
+    """One case for each boundary that no earlier scenario has: the first time it is crossed, in the life
+    that crosses it. Adds them to ``known``."""
+    cases = []
+    for number, crossed in enumerate(lives):
+        for name in dict.fromkeys(crossed):
+            if name not in known:
+                cases.append(Case(scenario=scenario, kills=(*[None] * number, Kill(name=name, nth=1))))
+                known.add(name)
+    return cases
 
 
 def chance(scenario: str, crossings: int, seed: int) -> Iterator[Case]:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from tests.bot.app.conftest import ANA, BEN
 from tests.crash.aftermath import Aftermath
+from tests.crash.boundaries import Kill
 from tests.crash.world import World, alert
 
 
@@ -15,6 +16,8 @@ class Scenario:
     """The plain path, which the others change: one alert, one card."""
 
     name = ""
+    first_kill: Kill | None = None
+    """Where the first life always ends; drawn kills come in the lives after it."""
     extra = ""
     suggests: str | None = "cart"
 
@@ -69,6 +72,54 @@ class ApprovedWhileDead(Approved):
         world.room.react(card.id, "✅", ANA)
         world.revive()
         await _run_and_resolve(world)
+
+
+class CardNotOnRecord(Approved):
+    """Killed when the card is in the room and not yet on record; the reaction comes while it is dead."""
+
+    name = "card not on record"
+    first_kill = Kill(name="after chat.post_card", nth=1)
+
+    async def play(self, world: World) -> None:
+        await world.stay_dead_after_first_kill()
+        await world.deliver(alert())
+        card = await world.card()
+        world.room.react(card.id, "✅", ANA)
+        world.revive()
+        await _run_and_resolve(world)
+
+
+class Interrupted(Approved):
+    """Killed when the action has run and nobody has written that down: it must never run again."""
+
+    name = "interrupted"
+    first_kill = Kill(name="after the effect", nth=1)
+
+    def check(self, after: Aftermath) -> None:
+        super().check(after)
+        assert after.states("executions") == ["unknown"]
+        assert len(after.runs) == 1
+
+
+class WithdrawnWhileDead(Scenario):
+    """Approved and taken back while the bot is dead, then rejected by somebody else."""
+
+    name = "withdrawn while dead"
+
+    async def play(self, world: World) -> None:
+        await world.deliver(alert())
+        card = await world.card()
+        await world.kill_and_keep_dead()
+        world.room.take_back(world.room.react(card.id, "✅", ANA), ANA)
+        world.revive()
+        await world.settled()
+        world.room.react(card.id, "❌", BEN)
+        await world.says("nothing was executed")
+
+    def check(self, after: Aftermath) -> None:
+        after.nothing_ran()
+        assert after.states("requests") == ["rejected"]
+        assert [row["reviewer"] for row in after.rows("reviews")] == ["ben"]
 
 
 class Rejected(Scenario):
@@ -203,5 +254,16 @@ class Burst(Scenario):
 
 SCENARIOS: Mapping[str, type[Scenario]] = {
     scenario.name: scenario
-    for scenario in (Approved, ApprovedWhileDead, Rejected, Expired, TwoApprovers, Paused, Burst)
+    for scenario in (
+        Approved,
+        ApprovedWhileDead,
+        CardNotOnRecord,
+        WithdrawnWhileDead,
+        Interrupted,
+        Rejected,
+        Expired,
+        TwoApprovers,
+        Paused,
+        Burst,
+    )
 }

@@ -61,7 +61,7 @@ async def _live(order: Order) -> None:
     boundaries = Boundaries(order.file("crossings"), kill)
     clock = SystemClock()
     target = FileTarget(directory / "target")
-    composition.FileAnchors = bound_anchors(boundaries)
+    vars(composition)["FileAnchors"] = bound_anchors(boundaries)
 
     @asynccontextmanager
     async def open_chats(config: Config, clock: Clock) -> AsyncIterator[Mapping[str, Chat]]:

@@ -32,4 +32,4 @@ else:
     ) -> None:
         plan = plans[scenario]
         assert suite.kill_everywhere(plan) == []
-        suite.kill_anywhere(scenario, len(plan.crossed), RANDOM_KILLS[scenario])
+        suite.kill_anywhere(scenario, plan.crossings, RANDOM_KILLS[scenario])

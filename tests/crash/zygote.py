@@ -8,6 +8,7 @@ its input ends.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import select
@@ -17,9 +18,14 @@ import traceback
 
 from tests.crash.service import Order, live
 
+_IMPORTED_LATE = ("alembic.command", "apscheduler.executors.asyncio", "apscheduler.triggers.interval")
+"""What the service imports only when it needs it: once here instead of in every fork."""
+
 
 def main() -> None:
     """Serve until the input ends."""
+    for name in _IMPORTED_LATE:
+        importlib.import_module(name)
     ids: dict[int, int] = {}
     wake, woken = os.pipe()
     os.set_blocking(woken, False)
