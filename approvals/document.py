@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from approvals.catalogue import action_class
+from bot.domain.alert import Criticality
 from bot.domain.clock import from_rfc3339
 from bot.domain.errors import InputError
 from bot.domain.ids import PersonId
@@ -197,7 +198,7 @@ def input_document(question: PolicyQuestion, risk: RiskSettings) -> dict[str, An
             "uid": target.uid,
             "names": names(target, incident),
             "namespaces": _namespaces(question.action, target, incident),
-            "labels": dict(target.labels),
+            "labels": labels(target, incident),
             "blast_radius": target.blast_radius,
             "data_plane": is_data_plane(target, incident, risk),
         },
@@ -262,6 +263,14 @@ def names(target: Target, incident: Incident) -> list[str]:
         incident.service,
     )
     return list(dict.fromkeys(name.lower() for name in candidates if name))
+
+
+def labels(target: Target, incident: Incident) -> dict[str, str]:
+    """The target's labels. An alert's claim may raise ``criticality``, and never lowers it."""
+    claimed, known = incident.criticality, Criticality.of(target.labels)
+    if claimed is None or (known is not None and known.rank >= claimed.rank):
+        return dict(target.labels)
+    return {**target.labels, "criticality": claimed.value}
 
 
 def environments(target: Target, incident: Incident) -> list[str]:

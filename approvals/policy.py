@@ -20,10 +20,12 @@ from approvals.document import (
     environments,
     input_document,
     is_data_plane,
+    labels,
     policy_data,
 )
 from approvals.model import Decision, DecisionKind, Requirement, Strength
 from approvals.ports import PolicyEngine
+from bot.domain.alert import Criticality
 from bot.domain.errors import AssentError, InputError
 from bot.domain.incident import Incident
 from bot.domain.proposal import ActionSpec, Risk, Target
@@ -55,7 +57,7 @@ def compute_risk(spec: ActionSpec, target: Target, incident: Incident, settings:
     if is_data_plane(target, incident, settings) or target.blast_radius >= settings.high_blast_radius:
         return Risk.HIGH
     steps = (
-        target.labels.get("criticality", "").lower() in ("critical", "high"),
+        Criticality.of(labels(target, incident)) is not None,
         any(name in settings.production_environments for name in environments(target, incident)),
         target.blast_radius * 2 >= settings.high_blast_radius,
     )

@@ -34,6 +34,23 @@ class Severity(StrEnum):
 _SEVERITY_RANK = {Severity.INFO: 0, Severity.WARNING: 1, Severity.UNKNOWN: 2, Severity.CRITICAL: 3}
 
 
+class Criticality(StrEnum):
+    """How much depends on what an alert is about, as its sender says; ordered by :attr:`rank`."""
+
+    HIGH = "high"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        return 2 if self is Criticality.CRITICAL else 1
+
+    @classmethod
+    def of(cls, labels: Mapping[str, str]) -> Criticality | None:
+        """What the label ``criticality`` says; None for any other word, which asks for no more care."""
+        word = labels.get("criticality", "").strip().lower()
+        return next((known for known in cls if known.value == word), None)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
     """An alert. ``fingerprint`` identifies the label set; fingerprint plus ``starts_at`` one firing.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from bot.domain.alert import Severity
+from bot.domain.alert import Criticality, Severity
 from bot.domain.errors import InvalidTransition
 from bot.domain.ids import IncidentId, ShortId
 
@@ -71,7 +71,8 @@ class Route:
     """The outcome of first-match routing: where an incident goes and how it is treated.
 
     ``rooms`` holds room names as configured, not platform ids. ``suggested_action`` names a
-    catalogue entry and its parameters that the operator declared as the known fix.
+    catalogue entry and its parameters that the operator declared as the known fix. ``digest``: the sender
+    wants it told in a digest, not as it happens.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Route:
     runbook_url: str | None = None
     suggested_action: str | None = None
     suggested_params: Mapping[str, str] = field(default_factory=dict)
+    digest: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +97,8 @@ class Incident:
     ``firing`` is the number of member alerts that still fire; ``alerts_total`` counts every firing that
     ever joined.
     ``correlation`` are the labels that group alerts of different names.
+    ``entity`` is what it is about where that is no service, such as the pair ``source → target``.
+    ``criticality`` is the highest that any of its alerts claimed.
     """
 
     id: IncidentId
@@ -117,6 +121,13 @@ class Incident:
     alerts_total: int = 0
     flaps: int = 0
     reopened: int = 0
+    entity: str | None = None
+    criticality: Criticality | None = None
+
+    @property
+    def quiet(self) -> bool:
+        """Nothing is said of it unasked: it is for the digest, and not critical."""
+        return self.route.digest and self.severity is not Severity.CRITICAL
 
     @property
     def alerts_resolved(self) -> bool:

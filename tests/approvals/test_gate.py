@@ -21,7 +21,7 @@ from approvals.model import Directory, GateRefusal, Identity, Means, Refusal, Re
 from approvals.policy import PolicyGuard, PolicySettings, RiskSettings, policy_data
 from approvals.ports import PolicyEngine, Switch
 from approvals.statement import sign_approval, sign_review
-from bot.domain.alert import Severity
+from bot.domain.alert import Criticality, Severity
 from bot.domain.audit import ExecutionClaimed, ExecutionUnknown, GateRefused, PolicyDecided
 from bot.domain.errors import IntegrityError, Unavailable
 from bot.domain.ids import RequestId
@@ -489,6 +489,16 @@ async def test_7_a_policy_that_now_asks_for_more_people_stops(stand: Stand) -> N
 
 async def test_7_a_policy_that_now_asks_for_a_stronger_gesture_stops(stand: Stand) -> None:
     stand.inspector.target = world.target(labels={"env": "prod", "criticality": "high"})
+    stand.engine = load_engine(
+        POLICIES, policy_data(PolicySettings(writable_environments=("prod",)), RiskSettings())
+    )
+    refusal = await stand.refused(7, Refusal.POLICY_DENIED)
+    assert "command or stronger" in refusal.detail
+
+
+async def test_7_criticality_that_an_alert_claimed_after_the_card_counts(stand: Stand) -> None:
+    stand.store.incident = replace(stand.store.incident, criticality=Criticality.CRITICAL)
+    stand.inspector.target = world.target(labels={"env": "prod"})
     stand.engine = load_engine(
         POLICIES, policy_data(PolicySettings(writable_environments=("prod",)), RiskSettings())
     )

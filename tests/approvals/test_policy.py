@@ -20,6 +20,7 @@ from approvals.policy import (
     policy_data,
     stricter,
 )
+from bot.domain.alert import Criticality
 from bot.domain.errors import InputError, Unavailable
 from bot.domain.proposal import Action, Risk
 from tests.approvals import world
@@ -72,6 +73,27 @@ def test_risk_follows_from_the_incident_too() -> None:
         compute_risk(RESTART, world.target(), world.incident(environment="production"), settings)
         is Risk.MEDIUM
     )
+
+
+@pytest.mark.parametrize(
+    ("configured", "claimed", "seen"),
+    [
+        (None, Criticality.HIGH, "high"),
+        ("low", Criticality.CRITICAL, "critical"),
+        ("high", Criticality.CRITICAL, "critical"),
+        ("Critical", Criticality.HIGH, "Critical"),
+        ("low", None, "low"),
+    ],
+)
+def test_an_alert_may_raise_the_criticality_of_the_target_and_never_lowers_it(
+    configured: str | None, claimed: Criticality | None, seen: str
+) -> None:
+    target = world.target(labels={"criticality": configured} if configured else {})
+    incident = world.incident(criticality=claimed)
+    question = world.question(target=target, incident=incident)
+    assert input_document(question, RiskSettings())["target"]["labels"] == {"criticality": seen}
+    risk = compute_risk(RESTART, target, incident, RiskSettings())
+    assert risk is (Risk.LOW if seen == "low" else Risk.MEDIUM)
 
 
 def test_looking_has_the_risk_of_looking() -> None:
