@@ -7,16 +7,16 @@ import errno
 import fcntl
 import logging
 import os
-from collections.abc import AsyncIterator, Iterator
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import aiosqlite
-from sqlalchemy import event
+from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from adapters.storage.rows import Rows, Statements, translated, uninterrupted
@@ -81,48 +81,60 @@ def _must_exist(path: Path) -> None:
         raise ConfigError([f"there is no store at {path}: has the service run with this configuration?"])
 
 
-def _engine(path: Path, *, read_only: bool) -> AsyncEngine:
-    location = f"file:{quote(str(path))}?mode={'ro' if read_only else 'rw'}"
-    engine = create_async_engine(f"sqlite+aiosqlite:///{location}&uri=true", poolclass=NullPool)
-    pragmas = _PRAGMAS_READING if read_only else _PRAGMAS
+class _File:
+    """The database file and how each connection to it begins."""
 
-    @event.listens_for(engine.sync_engine, "connect")
-    def prepare(connection: Any, record: object) -> None:
-        # The driver must never begin or commit by itself: every BEGIN is ours.
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        for pragma in pragmas:
-            cursor.execute(pragma)
-        cursor.close()
+    def __init__(self, path: Path, *, read_only: bool) -> None:
+        self._uri = f"file:{quote(str(path))}?mode={'ro' if read_only else 'rw'}"
+        self._pragmas = _PRAGMAS_READING if read_only else _PRAGMAS
+        # At DEBUG the driver's own logger writes every statement with its parameters.
+        logging.getLogger("aiosqlite").setLevel(logging.INFO)
 
-    # At DEBUG the driver's own logger writes every statement with its parameters.
-    logging.getLogger("aiosqlite").setLevel(logging.INFO)
-    return engine
+    def open(self) -> sqlite3.Connection:
+        """Without an isolation level the driver never begins or commits by itself: every BEGIN is ours."""
+        connection = sqlite3.connect(self._uri, uri=True, isolation_level=None)
+        try:
+            for pragma in self._pragmas:
+                connection.execute(pragma).close()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    async def connect(self) -> aiosqlite.Connection:
+        """A connection with a thread of its own, which does not keep the process from ending."""
+        connection = aiosqlite.Connection(self.open, iter_chunk_size=64)
+        connection._thread.daemon = True
+        with translated():
+            return await connection
+
+    async def with_schema(self, work: Callable[[Connection], Any]) -> None:
+        """Run ``work`` in a thread on a SQLAlchemy connection that is closed afterwards. Its asyncio
+        extension would bring in the whole ORM: a tenth of a cold start, and 7 MB."""
+        with _connecting():
+            await uninterrupted(asyncio.to_thread(self._with_schema, work))
+
+    def _with_schema(self, work: Callable[[Connection], Any]) -> None:
+        engine = create_engine("sqlite://", creator=self.open, poolclass=NullPool)
+        with engine.connect() as connection:
+            work(connection)
 
 
 class Readers:
     """A pool of connections that only read, opened as they are needed."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+    def __init__(self, file: _File) -> None:
+        self._file = file
         self._statements = Statements()
-        self._opened: list[AsyncConnection] = []
+        self._opened: list[aiosqlite.Connection] = []
         self._idle: list[aiosqlite.Connection] = []
         self._may_read = asyncio.Semaphore(_READERS)
         self._closed = False
 
-    async def connect(self) -> AsyncConnection:
-        with _connecting():
-            connection = await self._engine.connect()
+    async def connect(self) -> aiosqlite.Connection:
+        connection = await self._file.connect()
         self._opened.append(connection)
         return connection
-
-    async def driver_of(self, connection: AsyncConnection) -> aiosqlite.Connection:
-        raw = await connection.get_raw_connection()
-        driver: aiosqlite.Connection | None = raw.driver_connection
-        if driver is None:
-            raise Unavailable("store", "the database connection is closed")
-        return driver
 
     def rows_on(self, driver: aiosqlite.Connection) -> Rows:
         """For one transaction: an object kept beyond its transaction must not reach into the next."""
@@ -130,9 +142,9 @@ class Readers:
 
     async def _open_reader(self) -> None:
         connection = await self.connect()
-        with _connecting():
-            await connection.exec_driver_sql("PRAGMA query_only=ON")
-        self._idle.append(await self.driver_of(connection))
+        with translated():
+            await (await connection.execute("PRAGMA query_only=ON")).close()
+        self._idle.append(connection)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Rows]:
@@ -157,23 +169,20 @@ class Readers:
         self._closed = True
         for connection in self._opened:
             await connection.close()
-        await self._engine.dispose()
 
 
 class Connections(Readers):
     """The writer's connection behind a lock that serves waiters in order, and the readers."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        super().__init__(engine)
+    def __init__(self, file: _File) -> None:
+        super().__init__(file)
         self._may_write = asyncio.Lock()
         self._holder: asyncio.Task[Any] | None = None
         self._writer: aiosqlite.Connection | None = None
 
     async def open_writer(self) -> None:
-        connection = await self.connect()
-        with _connecting():
-            await connection.run_sync(upgrade)
-        self._writer = await self.driver_of(connection)
+        await self._file.with_schema(upgrade)
+        self._writer = await uninterrupted(self.connect())
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Rows]:
@@ -220,7 +229,7 @@ async def open_connections(path: Path) -> AsyncIterator[Connections]:
     """
     with sole_owner(path):
         _make_private(path)
-        connections = Connections(_engine(path, read_only=False))
+        connections = Connections(_File(path, read_only=False))
         try:
             await connections.open_writer()
             yield connections
@@ -236,11 +245,10 @@ async def open_readers(path: Path) -> AsyncIterator[Readers]:
     damaged.
     """
     _must_exist(path)
-    readers = Readers(_engine(path, read_only=True))
+    file = _File(path, read_only=True)
+    readers = Readers(file)
     try:
-        connection = await readers.connect()
-        with _connecting():
-            await connection.run_sync(refuse_other_schema)
+        await file.with_schema(refuse_other_schema)
         yield readers
     finally:
         await uninterrupted(readers.close())
