@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Timer
 from time import monotonic
 
 import psutil
@@ -198,16 +199,17 @@ def in_terminal(scratch: Path, *arguments: str) -> Iterator[Terminal]:
         preexec_fn=lambda: os.close(os.open(os.ttyname(0), os.O_RDWR)),
     )
     os.close(theirs)
-    # Reading has no limit of its own: when the time is over, the other side is closed.
-    deadline = subprocess.Popen(("sh", "-c", f"sleep {SECONDS:g}; kill -9 {process.pid}"), stdin=None)
+    # Reading has no limit of its own: when the time is over, the demo is ended, which closes the other side.
+    deadline = Timer(SECONDS, process.terminate)
+    deadline.start()
     try:
         yield Terminal(ours, process)
     finally:
-        deadline.kill()
-        deadline.wait()
+        deadline.cancel()
+        deadline.join()
         if process.poll() is None:
-            process.kill()
-            process.wait()
+            process.terminate()
+            process.wait(SECONDS)
         os.close(ours)
 
 
