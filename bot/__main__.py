@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from bot.cli.arguments import build_parser
 from bot.domain.errors import AssentError, ConfigError, UserError
@@ -17,7 +19,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     from bot.cli.dispatch import dispatch
 
     try:
-        return asyncio.run(dispatch(arguments))
+        with _everything_stays():
+            command = dispatch(arguments)
+        return asyncio.run(command)
     except ConfigError as error:
         for problem in error.problems:
             sys.stderr.write(f"{problem}\n")
@@ -30,6 +34,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+@contextmanager
+def _everything_stays() -> Iterator[None]:
+    """Import without looking for garbage, and never look at what was imported: modules live as long as the
+    process. Otherwise a tenth of the start goes into it, and later a pause of 0.1 s now and then."""
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        gc.enable()
 
 
 if __name__ == "__main__":

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Coroutine
+from typing import Any
 
 
-async def dispatch(arguments: argparse.Namespace) -> int:
-    """Run the command; only its own module is imported."""
+def dispatch(arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    """The command, ready to be awaited; only its own module is imported."""
     match arguments.command:
         case "run":
             from bot.cli.service import run
 
-            return await run(arguments.config)
+            return run(arguments.config)
         case "check":
             from bot.cli.checking import check
 
-            return await check(arguments.config, as_json=arguments.json, dump=arguments.dump)
+            return check(arguments.config, as_json=arguments.json, dump=arguments.dump)
         case "init":
             from bot.cli.setup import init
 
-            return await init(arguments.directory, matrix=arguments.matrix, force=arguments.force)
+            return init(arguments.directory, matrix=arguments.matrix, force=arguments.force)
         case "demo":
             from bot.cli.demo import demo
 
-            return await demo(
+            return demo(
                 unattended=arguments.unattended,
                 reject=arguments.reject,
                 matrix=arguments.matrix,
@@ -32,12 +34,12 @@ async def dispatch(arguments: argparse.Namespace) -> int:
         case "investigate":
             from bot.cli.investigate import investigate
 
-            return await investigate(arguments.config, arguments.alert, as_json=arguments.json)
+            return investigate(arguments.config, arguments.alert, as_json=arguments.json)
         case "ledger":
             from bot.cli.ledger import ledger
 
-            return await ledger(arguments)
+            return ledger(arguments)
         case _:
             from bot.cli.setup import keys
 
-            return await keys(arguments)
+            return keys(arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import sys
 from pathlib import Path
@@ -26,6 +27,8 @@ async def run(path: Path) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with build(config) as app:
+        # What was built stays until the end: the collector need not look at it again and again.
+        gc.freeze()
         _log.info(
             "started",
             port=app.port,
