@@ -8,11 +8,12 @@ from adapters.alerts.alertmanager import AlertmanagerParser
 from adapters.alerts.generic import GenericParser
 from adapters.alerts.grafana import GrafanaParser
 from adapters.alerts.normalise import Normaliser
+from adapters.alerts.pagerduty import PagerDutyParser
 from bot.domain.alert import Severity
 from bot.domain.batch import ParseAlerts
 from config.schema import Limits
 
-__all__ = ["AlertmanagerParser", "GenericParser", "GrafanaParser", "Normaliser", "parsers"]
+__all__ = ["AlertmanagerParser", "GenericParser", "GrafanaParser", "Normaliser", "PagerDutyParser", "parsers"]
 
 
 def parsers(limits: Limits, *, missing_severity: str = Severity.UNKNOWN) -> Mapping[str, ParseAlerts]:
@@ -24,5 +25,6 @@ def parsers(limits: Limits, *, missing_severity: str = Severity.UNKNOWN) -> Mapp
     return {
         "alertmanager": AlertmanagerParser(normaliser),
         "grafana": GrafanaParser(normaliser),
+        "pagerduty": PagerDutyParser(normaliser),
         "generic": GenericParser(normaliser),
     }

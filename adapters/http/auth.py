@@ -16,8 +16,10 @@ from multidict import CIMultiDictProxy
 
 from bot.domain.clock import Clock
 from bot.domain.errors import ConfigError
-from config.schema import Source, SourceAuth
+from config.schema import Source
 
+_SIGNATURE_HEADER = "X-Grafana-Alerting-Signature"
+_SIGNATURE_HEADERS = {"pagerduty": "X-PagerDuty-Signature"}
 _UNIX_SECONDS = re.compile(r"[0-9]{1,12}")
 
 Headers = CIMultiDictProxy[str]
@@ -36,8 +38,9 @@ class Authenticator(Protocol):
     def allows(self, headers: Headers, path_secret: str | None, body: bytes) -> bool: ...
 
 
-def authenticator(auth: SourceAuth, clock: Clock) -> Authenticator:
+def authenticator(source: Source, clock: Clock) -> Authenticator:
     """The one way in that a source has."""
+    auth = source.auth
     if auth.bearer is not None:
         return _Bearer(_Secret(auth.bearer.get_secret_value()))
     if auth.basic is not None:
@@ -47,7 +50,8 @@ def authenticator(auth: SourceAuth, clock: Clock) -> Authenticator:
     if auth.hmac is not None:
         return _Signature(
             key=auth.hmac.secret.get_secret_value().encode(),
-            header=auth.hmac.header,
+            header=auth.hmac.header or _SIGNATURE_HEADERS.get(source.kind, _SIGNATURE_HEADER),
+            listed=source.kind == "pagerduty",
             timestamp_header=auth.hmac.timestamp_header,
             tolerance=auth.hmac.tolerance,
             clock=clock,
@@ -142,13 +146,16 @@ class _PathSecret:
 class _Signature:
     """HMAC-SHA256 of the body, or of ``<unix seconds>:<body>`` when a timestamp header is configured.
 
-    Lower-case hex, as Grafana's webhook contact point writes it, or ``sha256=`` and hex. A delivery that
-    is repeated within the tolerance is let in: storing it twice changes nothing, and refusing it would
-    turn a retry into a lost alert.
+    Lower-case hex, as Grafana's webhook contact point writes it, or ``sha256=`` and hex. ``listed``: one
+    ``v1=`` and hex for each secret, with commas between them, as PagerDuty writes it while a secret is
+    being changed (https://developer.pagerduty.com/docs/verifying-webhook-signatures). A delivery that is
+    repeated within the tolerance is let in: storing it twice changes nothing, and refusing it would turn a
+    retry into a lost alert.
     """
 
     key: bytes
     header: str
+    listed: bool
     timestamp_header: str | None
     tolerance: timedelta
     clock: Clock
@@ -163,9 +170,18 @@ class _Signature:
             fresh = self._is_fresh(timestamp)
             signed.update(timestamp.encode("utf-8", "surrogateescape") + b":")
         signed.update(body)
-        given = (_only(headers, self.header) or "").removeprefix("sha256=")
         expected = signed.hexdigest().encode()
-        return hmac.compare_digest(expected, given.encode("utf-8", "surrogateescape")) and fresh
+        matches = [
+            hmac.compare_digest(expected, given.encode("utf-8", "surrogateescape"))
+            for given in self._given(_only(headers, self.header) or "")
+        ]
+        return any(matches) and fresh
+
+    def _given(self, value: str) -> list[str]:
+        if not self.listed:
+            return [value.removeprefix("sha256=")]
+        signatures = [part.strip() for part in value.split(",")]
+        return [part.removeprefix("v1=") for part in signatures if part.startswith("v1=")]
 
     def _is_fresh(self, timestamp: str) -> bool:
         if not _UNIX_SECONDS.fullmatch(timestamp):

@@ -54,7 +54,7 @@ class SourceWebhook:
         self.name = source.name
         self.takes_path_secret = source.auth.path_secret is not None
         self._kind = source.kind
-        self._auth: Authenticator = authenticator(source.auth, clock)
+        self._auth: Authenticator = authenticator(source, clock)
         self._parse = parse
         self._limits = limits
         self._sink = sink
@@ -136,6 +136,8 @@ class SourceWebhook:
         all_rejected = bool(results) and counts[IngestStatus.REJECTED] == len(results)
         answer: dict[str, Any] = {status.value: count for status, count in counts.items()}
         answer |= {"truncated": batch.truncated, "results": results}
+        if batch.note is not None:
+            answer["note"] = batch.note
         return json_answer(422 if all_rejected else 202, answer)
 
     def _unauthorised_answer(self, request: web.BaseRequest) -> web.Response:

@@ -43,11 +43,13 @@ class ParsedAlert:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedBatch:
     """Every alert of a body is in exactly one of the two. ``truncated`` counts alerts that the sender
-    itself left out (Alertmanager's ``max_alerts``)."""
+    itself left out (Alertmanager's ``max_alerts``). ``note`` tells the sender why a body in order holds
+    none."""
 
     alerts: tuple[ParsedAlert, ...]
     rejected: tuple[IngestResult, ...] = ()
     truncated: int = 0
+    note: str | None = None
 
 
 class ParseAlerts(Protocol):
