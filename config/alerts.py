@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from config.types import (
     Duration,
+    Extract,
     Name,
     Parameter,
     Positive,
@@ -16,6 +17,7 @@ from config.types import (
     Secret,
     Section,
     Text,
+    TextRegex,
     Token,
     Url,
     UrlSecret,
@@ -49,11 +51,14 @@ class Basic(Section):
 
 class Hmac(Section):
     """HMAC-SHA256 of the body, as bare lower-case hex or ``sha256=…``. With ``timestamp_header`` it is over
-    ``<unix seconds>:<body>`` and must be fresh, which is what Grafana signs."""
+    ``<unix seconds>:<body>`` and must be fresh, which is what Grafana signs. With the kind ``pagerduty`` the
+    header lists ``v1=…``, of which one must be right."""
 
     secret: Secret = Field(description="The shared secret.")
-    header: Text = Field(
-        default="X-Grafana-Alerting-Signature", description="Header that carries the signature."
+    header: Text | None = Field(
+        default=None,
+        description="Header that carries the signature. Unset: `X-Grafana-Alerting-Signature`, "
+        "with kind `pagerduty` `X-PagerDuty-Signature`.",
     )
     timestamp_header: Text | None = Field(
         default=None, description="Header with the unix time that is signed in front of the body."
@@ -92,7 +97,9 @@ class Source(Section):
     """One sender of alerts, at ``POST /webhook/<name>``."""
 
     name: Name = Field(description="Its name, and the last part of its path.")
-    kind: Literal["alertmanager", "grafana", "generic"] = Field(description="Whose format the body has.")
+    kind: Literal["alertmanager", "grafana", "pagerduty", "generic"] = Field(
+        description="Whose format the body has."
+    )
     auth: SourceAuth = Field(description="How the sender proves itself.")
 
 
@@ -159,6 +166,11 @@ class RouteRule(Section):
     words: tuple[Text, ...] = Field(
         default=(), description="Each must occur as a whole word in the alert's name or summary."
     )
+    text_re: TextRegex | None = Field(
+        default=None,
+        description="Must be found in the alert's name or summary, from one word's edge to another; "
+        "case is ignored.",
+    )
     severity: tuple[Severity, ...] = Field(default=(), description="Any of these; empty means every one.")
     mode: Literal["ignore", "notify", "investigate"] = Field(
         default="investigate", description="Drop it, only tell of it, or look into it."
@@ -168,7 +180,18 @@ class RouteRule(Section):
     environment: Text | None = Field(
         default=None, description="Environment, where the alert's labels do not say."
     )
-    team: Text | None = Field(default=None, description="Who owns it.")
+    environments: dict[str, Text] = Field(
+        default_factory=dict,
+        description="Proper names of environments, by what labels and `extract` call them; case is ignored.",
+    )
+    extract: Extract | None = Field(
+        default=None,
+        description="Sought like `text_re`; its named groups `environment`, `service`, and `source` with "
+        "`target` say what the alert is about where its labels do not.",
+    )
+    team: Text | None = Field(
+        default=None, description="Who owns it, where the alert's label `team` does not say."
+    )
     rooms: tuple[Name, ...] = Field(
         default=(), description="Names from `chat.rooms`; empty means `chat.default_rooms`."
     )

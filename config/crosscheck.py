@@ -9,6 +9,7 @@ from pathlib import Path
 from config.document import Document
 from config.errors import Place, Problem, show_place
 from config.explain import nearest
+from config.packs import pack_routes
 from config.resolve import Resolver
 from config.schema import Config, RouteRule, SourceAuth
 
@@ -62,6 +63,7 @@ _UNIQUE = (
     ("the name", ("sources", "*", "name"), "rename one"),
     ("the alert", ("grouping", "heartbeats", "*", "alertname"), "keep one"),
     ("the name", ("routes", "*", "name"), "rename one"),
+    ("the pack", ("route_packs", "*"), "keep one"),
     ("the name", ("chat", "rooms", "*", "name"), "rename one"),
     ("the room", ("chat", "rooms", "*", "matrix"), "keep one"),
     ("the terminal", ("chat", "rooms", "*", "console"), "keep one"),
@@ -115,6 +117,16 @@ def _sources(config: Config, report: Report) -> None:
                 )
 
 
+def _signatures(config: Config, report: Report) -> None:
+    for index, source in enumerate(config.sources):
+        if source.kind == "pagerduty" and source.auth.hmac is not None and source.auth.hmac.timestamp_header:
+            report.problem(
+                ("sources", index, "auth", "hmac", "timestamp_header"),
+                "PagerDuty signs no time, so every delivery would be refused",
+                "remove it",
+            )
+
+
 def _secrets(auth: SourceAuth) -> Iterable[tuple[Place, str]]:
     if auth.bearer is not None:
         yield ("bearer",), auth.bearer.get_secret_value()
@@ -165,14 +177,35 @@ def _routes(config: Config, report: Report) -> None:
                 f"has no use with mode: {rule.mode}",
                 "remove it, or use mode: investigate",
             )
-        if rule.mode == "ignore" and rule.rooms:
-            report.problem(
-                (*place, "rooms"), "has no use with mode: ignore", "remove it, or use mode: notify"
-            )
+        for key in ("rooms", "extract", "environments") if rule.mode == "ignore" else ():
+            if getattr(rule, key):
+                report.problem(
+                    (*place, key), "has no use with mode: ignore", "remove it, or use mode: notify"
+                )
 
 
 def _matches_everything(rule: RouteRule) -> bool:
-    return not (rule.match or rule.match_re or rule.words or rule.severity)
+    return not (rule.match or rule.match_re or rule.words or rule.text_re or rule.severity)
+
+
+def _packs(config: Config, report: Report) -> None:
+    everything = next((i for i, rule in enumerate(config.routes) if _matches_everything(rule)), None)
+    places = {rule.name: index for index, rule in enumerate(config.routes)}
+    for index, pack in enumerate(config.route_packs):
+        place: Place = ("route_packs", index)
+        if everything is not None:
+            report.problem(
+                place,
+                f"is never reached: routes[{everything}] matches every alert",
+                f"remove it, or let routes[{everything}] ask for something",
+            )
+        for rule in pack_routes((pack,)):
+            if rule.name in places:
+                report.problem(
+                    ("routes", places[rule.name], "name"),
+                    f"{rule.name} is the name of a route of the pack {pack}",
+                    "rename it",
+                )
 
 
 def _suggested_actions(config: Config, report: Report, known: Sequence[str]) -> None:
@@ -317,8 +350,10 @@ def _ledger(config: Config, report: Report) -> None:
 
 _CHECKS: tuple[tuple[frozenset[str], Callable[[Config, Report], None]], ...] = (
     (frozenset({"sources"}), _sources),
+    (frozenset({"sources"}), _signatures),
     (frozenset({"sources", "listen"}), _unauthenticated),
     (frozenset({"routes"}), _routes),
+    (frozenset({"routes", "route_packs"}), _packs),
     (frozenset({"chat"}), _rooms),
     (frozenset({"chat", "routes"}), _named_rooms),
     (frozenset({"people"}), _people),

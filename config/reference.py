@@ -20,6 +20,7 @@ from config.dump import plain
 from config.schema import Config
 from config.shape import is_secret, section_of
 from config.types import (
+    Extract,
     Instant,
     MatrixUser,
     Name,
@@ -29,6 +30,7 @@ from config.types import (
     Regex,
     Role,
     Section,
+    TextRegex,
 )
 
 _INTRODUCTION = """# Configuration
@@ -57,6 +59,8 @@ _NAMED: tuple[tuple[Any, str], ...] = (
     (Role, "role"),
     (Instant, "RFC 3339 time"),
     (Regex, "regular expression"),
+    (TextRegex, "regular expression"),
+    (Extract, "regular expression"),
     (Parameter, "text or whole number"),
     (PrivateKey, "secret"),
     (PublicKey, "public key"),

@@ -97,6 +97,9 @@ class Config(Section):
     limits: Limits = Field(default=Limits(), description="What one request may hold.")
     grouping: Grouping = Field(default=Grouping(), description="Which alerts make one incident.")
     routes: tuple[RouteRule, ...] = Field(default=(), description="What is done with which alert.")
+    route_packs: tuple[Literal["bridge"], ...] = Field(
+        default=(), description="Shipped routes that come after those of `routes`. See docs/routing.md."
+    )
     evidence: Evidence = Field(default=Evidence(), description="Where to look.")
     chat: Chat = Field(default=Chat(), description="Where to tell.")
     people: tuple[PersonEntry, ...] = Field(default=(), description="Who may do what.")

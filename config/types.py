@@ -98,6 +98,33 @@ def _regex(value: str) -> str:
     return value
 
 
+def _text_regex(value: str) -> str:
+    _regex(value)
+    try:
+        # As the router makes it, between two word edges: flags of its own cannot stand inside.
+        pattern = re.compile(rf"(?<!\w)(?:{value})(?!\w)", re.IGNORECASE)
+    except re.error:
+        raise ValueError("sets flags such as (?i) for itself; remove them, case is ignored anyway") from None
+    if pattern.search(""):
+        raise ValueError("matches an empty text, and so everything; ask for at least one character")
+    return value
+
+
+EXTRACTED = ("environment", "service", "source", "target")
+"""The named groups that have a use."""
+
+
+def _extract(value: str) -> str:
+    named = list(re.compile(_text_regex(value)).groupindex)
+    if not named:
+        raise ValueError(f"names no group, so nothing is taken from it; write (?P<{EXTRACTED[0]}>…)")
+    if unknown := [name for name in named if name not in EXTRACTED]:
+        raise ValueError(f"has a group {unknown[0]}, which has no use; use {', '.join(EXTRACTED)}")
+    if ("source" in named) != ("target" in named):
+        raise ValueError("has half a pair; name both groups, source and target")
+    return value
+
+
 def _name(value: str) -> str:
     if _NAME.fullmatch(value) is None:
         raise ValueError(
@@ -191,6 +218,8 @@ def _non_empty(value: str) -> str:
 
 Duration = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_positive)]
 Regex = Annotated[str, AfterValidator(_regex)]
+TextRegex = Annotated[str, AfterValidator(_text_regex)]
+Extract = Annotated[str, AfterValidator(_extract)]
 Name = Annotated[str, AfterValidator(_name)]
 Text = Annotated[str, AfterValidator(_non_empty)]
 Whole = Annotated[int, BeforeValidator(_whole)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Mapping
 
 from approvals.model import Directory, Identity, Person
 from bot.domain.alert import Severity
@@ -11,18 +13,38 @@ from bot.domain.incident import Mode, Route
 from bot.domain.proposal import Risk
 from bot.workflow.intake import GroupingRules
 from bot.workflow.remediation import ApprovalSettings
-from bot.workflow.routing import Router, RoutingRule, word_pattern
+from bot.workflow.routing import Router, RoutingRule, anchored, word_pattern
 from bot.workflow.verification import VerificationSchedule
-from config.schema import Config, RouteRule
+from config.packs import pack_routes
+from config.schema import Chat, Config, RouteRule
 
 MATRIX = "matrix"
 CONSOLE = "console"
 
 
 def router(config: Config) -> Router:
+    """The file's own routes, then those of its packs."""
     return Router(
-        rules=tuple(_rule(rule) for rule in config.routes), default_rooms=tuple(config.chat.default_rooms)
+        rules=tuple(_rule(rule) for rule in (*config.routes, *pack_routes(config.route_packs))),
+        default_rooms=tuple(config.chat.default_rooms),
+        rooms=room_names(config.chat),
     )
+
+
+def room_names(chat: Chat) -> Mapping[str, str]:
+    """Everything by which an alert may name a room: its name, its Matrix id, and the part of that id
+    between ``!`` and ``:`` where only one room has it."""
+    names = {room.name: room.name for room in chat.rooms}
+    matrix = {room.matrix: room.name for room in chat.rooms if room.matrix is not None}
+    parts = Counter(_opaque(room_id) for room_id in matrix)
+    short = {
+        part: name for room_id, name in matrix.items() if (part := _opaque(room_id)) and parts[part] == 1
+    }
+    return short | matrix | names
+
+
+def _opaque(room_id: str) -> str:
+    return room_id.removeprefix("!").partition(":")[0]
 
 
 def _rule(rule: RouteRule) -> RoutingRule:
@@ -43,6 +65,9 @@ def _rule(rule: RouteRule) -> RoutingRule:
         match_re={label: re.compile(pattern) for label, pattern in rule.match_re.items()},
         words=tuple(word_pattern(word) for word in rule.words),
         severities=frozenset(Severity(name) for name in rule.severity),
+        text_re=anchored(rule.text_re) if rule.text_re else None,
+        extract=anchored(rule.extract) if rule.extract else None,
+        environments={name.lower(): proper for name, proper in rule.environments.items()},
     )
 
 

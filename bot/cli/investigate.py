@@ -32,7 +32,11 @@ async def investigate(config_path: Path, alert_path: Path, *, as_json: bool) -> 
     seams = Seams()
     now = seams.clock.now()
     incident = open_incident(
-        alerts[0], router(config), grouping(config).correlation_labels, now, secrets.token_hex
+        alerts[0],
+        router(config).route(alerts[0]),
+        grouping(config).correlation_labels,
+        now,
+        secrets.token_hex,
     )
     async with aiohttp.ClientSession() as session:
         investigator = build_investigator(config, seams, session)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from approvals.model import ApprovalRequest, Directory, Identity, Means, Person, RequestState, ReviewVerdict
@@ -237,7 +237,8 @@ class Handlers:
             moved = await begin_investigation(tx, incident, self._clock.now(), f"asked by {who}")
         except InvalidTransition:
             return replies.refused("rerun", f"{incident.short_id} is {incident.state.value} now")
-        await tx.save_incident(moved)
+        # Who asks wants to hear, whatever its alerts said.
+        await tx.save_incident(replace(moved, route=replace(moved.route, digest=False)))
         return replies.investigation_begun(f"{incident.short_id}, run {moved.run}")
 
     async def _switch(self, tx: Transaction, asked: Asked, *, paused: bool, reason: str | None) -> Message:

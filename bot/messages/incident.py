@@ -32,8 +32,14 @@ def root_card(view: IncidentView) -> Message:
         pairs.append(("Service", (outside(incident.service),)))
     if incident.environment:
         pairs.append(("Environment", (outside(incident.environment),)))
+    if incident.entity:
+        pairs.append(("Between", (outside(incident.entity),)))
     if incident.route.team:
-        pairs.append(("Team", (span(incident.route.team),)))
+        pairs.append(("Team", (outside(incident.route.team),)))
+    if incident.criticality is not None:
+        pairs.append(("Criticality", (span(incident.criticality.value),)))
+    if incident.quiet:
+        pairs.append(("Told", (span("in no room: its alert is for the digest"),)))
     pairs.append(("Alerts", (span(_alert_counts(incident)),)))
     pairs.append(("Opened", (span(clock_time(incident.opened_at)),)))
     if incident.resolved_at and incident.state is IncidentState.RESOLVED:
@@ -183,7 +189,7 @@ def incident_line(incident: Incident) -> tuple[Span, ...]:
         strong(incident.short_id),
         span(f" {STATE_WORDS[incident.state]} · {incident.severity.value} · "),
         outside(incident.title),
-        span(f" · {incident.firing} firing"),
+        span(f" · {incident.firing} firing" + (" · for the digest" if incident.quiet else "")),
     )
 
 

@@ -91,7 +91,7 @@ class Announcing:
                 return
             evidence = tuple(await rows.evidence_of(incident_id, view.incident.run))
         async with self._store.transaction() as tx:
-            for room in view.incident.route.rooms:
+            for room in () if view.incident.quiet else view.incident.route.rooms:
                 opening = self._opening(view, room)
                 await tx.put(opening)
                 for delivery in self._replies(view, room, evidence):

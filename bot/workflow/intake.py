@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from approvals.model import RequestState
-from bot.domain.alert import Alert, AlertStatus, Severity, StoredAlert
+from bot.domain.alert import Alert, AlertStatus, Criticality, Severity, StoredAlert
 from bot.domain.audit import AlertsIgnored, AlertsJoined, IncidentMoved, IncidentOpened
 from bot.domain.clock import Clock
 from bot.domain.errors import StaleWrite, Unavailable
@@ -19,7 +19,7 @@ from bot.ports import IncidentStore, Job, JobKind, Transaction
 from bot.telemetry import Metrics
 from bot.workflow.investigation import begin_investigation
 from bot.workflow.requests import end_open_requests
-from bot.workflow.routing import Router, environment_of, service_of
+from bot.workflow.routing import Routed, Router
 
 BATCH = 50
 """Alerts per transaction: a larger one would keep new alerts waiting for the only writer."""
@@ -50,6 +50,7 @@ class _Draft:
 
     incident: Incident
     is_new: bool
+    was_quiet: bool = False
     alert_ids: list[AlertId] = field(default_factory=list)
     firing: int = 0
     resolved: int = 0
@@ -153,27 +154,30 @@ class Intake:
             draft.alert_ids.append(stored.id)
             draft.resolved += 1
             return
-        route = self._router.route(alert)
-        if route.mode is Mode.IGNORE:
-            ignored.add(f"route {route.name} ignores it", stored.id)
+        routed = self._router.route(alert)
+        if routed.ignored is not None:
+            ignored.add(routed.ignored, stored.id)
             return
         draft = drafts[known] if known is not None else await self._draft_to_join(tx, alert, now, drafts)
         if draft is None:
-            incident = open_incident(alert, self._router, self._rules.correlation_labels, now, self._token)
+            incident = open_incident(alert, routed, self._rules.correlation_labels, now, self._token)
+            for note in routed.notes:
+                _log.warning("label_not_followed", incident=incident.short_id, reason=note)
             draft = _Draft(incident=await tx.add_incident(incident), is_new=True)
             drafts[draft.incident.id] = draft
         groups[(alert.source, group_key)] = draft.incident.id
         draft.alert_ids.append(stored.id)
         draft.firing += 1
-        if alert.severity.rank > draft.incident.severity.rank:
-            draft.incident = replace(draft.incident, severity=alert.severity)
+        draft.incident = _with_member(draft.incident, alert, routed)
 
     async def _draft_of_firing(
         self, tx: Transaction, alert: Alert, drafts: dict[IncidentId, _Draft]
     ) -> _Draft | None:
         incident = await tx.incident_of_firing(alert.source, alert.fingerprint)
         if incident is not None:
-            return drafts.setdefault(incident.id, _Draft(incident=incident, is_new=False))
+            return drafts.setdefault(
+                incident.id, _Draft(incident=incident, is_new=False, was_quiet=incident.quiet)
+            )
         # The firing half may be in this very batch, joined to a draft by correlation.
         for draft in drafts.values():
             if draft.firing and draft.incident.correlation == self._correlation(alert) != {}:
@@ -191,7 +195,9 @@ class Intake:
         )
         if incident is None:
             return None
-        return drafts.setdefault(incident.id, _Draft(incident=incident, is_new=False))
+        return drafts.setdefault(
+            incident.id, _Draft(incident=incident, is_new=False, was_quiet=incident.quiet)
+        )
 
     def _correlation(self, alert: Alert) -> dict[str, str]:
         return correlation_of(alert, self._rules.correlation_labels)
@@ -219,14 +225,15 @@ class Intake:
                 alert_ids=tuple(draft.alert_ids[:_IDS_RECORDED]),
             )
         )
-        incident = await self._move(tx, incident, back_again=back_again, now=now)
+        heard = draft.was_quiet and not incident.quiet
+        incident = await self._move(tx, incident, back_again=back_again, heard=heard, now=now)
         await tx.save_incident(incident)
         wants_work = incident.route.mode is Mode.INVESTIGATE
         if wants_work and incident.state is IncidentState.OPEN:
             await tx.enqueue(Job(kind=JobKind.INVESTIGATE, subject=incident.id))
 
     async def _move(
-        self, tx: Transaction, incident: Incident, *, back_again: bool, now: datetime
+        self, tx: Transaction, incident: Incident, *, back_again: bool, heard: bool, now: datetime
     ) -> Incident:
         before = incident.state
         reason = ""
@@ -235,6 +242,9 @@ class Intake:
             reason = "firing again"
         elif incident.state is IncidentState.FAILED and back_again:
             return await begin_investigation(tx, incident, now, "firing again after a failed action")
+        elif incident.state is IncidentState.DIAGNOSED and heard and incident.firing > 0:
+            # While it was quiet nobody was asked to approve anything.
+            return await begin_investigation(tx, incident, now, "no longer for the digest only")
         if incident.firing == 0 and incident.state in LIVE - IN_FLIGHT:
             await end_open_requests(
                 tx, incident, RequestState.CANCELLED, "every alert of the incident has resolved", now
@@ -267,11 +277,22 @@ def correlation_of(alert: Alert, labels: tuple[str, ...]) -> dict[str, str]:
     return {name: alert.labels[name] for name in labels if name in alert.labels}
 
 
+def _with_member(incident: Incident, alert: Alert, routed: Routed) -> Incident:
+    """The incident as one more firing alert makes it. One that is not for the digest makes it heard."""
+    claimed, known = Criticality.of(alert.labels), incident.criticality
+    return replace(
+        incident,
+        severity=max(incident.severity, alert.severity, key=lambda severity: severity.rank),
+        criticality=claimed if claimed and (known is None or claimed.rank > known.rank) else known,
+        route=replace(incident.route, digest=incident.route.digest and routed.route.digest),
+    )
+
+
 def open_incident(
-    alert: Alert, router: Router, correlation_labels: tuple[str, ...], now: datetime, token: RandomToken
+    alert: Alert, routed: Routed, correlation_labels: tuple[str, ...], now: datetime, token: RandomToken
 ) -> Incident:
     """A new incident that begins with this alert; nothing is stored yet."""
-    route = router.route(alert)
+    route = routed.route
     runbook = route.runbook_url or alert.links.get("runbook")
     return Incident(
         id=IncidentId(new_id("inc", token)),
@@ -279,8 +300,10 @@ def open_incident(
         state=IncidentState.OPEN,
         severity=alert.severity,
         title=f"{alert.name}: {alert.summary}" if alert.summary != alert.name else alert.name,
-        service=service_of(alert),
-        environment=environment_of(alert, route),
+        service=routed.service,
+        environment=routed.environment,
+        entity=routed.entity,
+        criticality=Criticality.of(alert.labels),
         source=alert.source,
         group_key=group_key_of(alert),
         route=replace(route, runbook_url=runbook),
@@ -309,7 +332,7 @@ def hand_made_alert(text: str, *, actor: str, event_id: str, at: datetime, now: 
         fingerprint=fingerprint,
         status=AlertStatus.FIRING,
         name="ManualInvestigation",
-        severity=Severity.INFO,
+        severity=Severity.WARNING,
         labels={REQUESTED_BY: actor},
         annotations={"summary": text},
         starts_at=at,

@@ -202,6 +202,11 @@ class Remediating:
             return self._remediation(
                 incident, RemediationKind.UNAVAILABLE, f"dry run: {dry_run.summary}", command=command
             )
+        if incident.quiet:
+            reason = (
+                f"the alert is for the digest, so nobody is asked; to be asked: rerun {incident.short_id}"
+            )
+            return self._remediation(incident, RemediationKind.ADVISORY, reason, command=command)
         now = self._clock.now()
         proposal = build_proposal(
             id=ProposalId(new_id("pro", self._token)),

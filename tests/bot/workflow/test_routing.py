@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from bot.domain.alert import Alert, AlertStatus, Severity
 from bot.domain.incident import Mode, Route
-from bot.workflow.routing import Router, RoutingRule, environment_of, service_of, word_pattern
+from bot.workflow.routing import Routed, Router, RoutingRule, anchored, word_pattern
 
 
 def alert(
@@ -36,8 +36,13 @@ def rule(name: str, **conditions: object) -> RoutingRule:
     return RoutingRule(**(fields | conditions))  # type: ignore[arg-type]
 
 
+def decided(rules: list[RoutingRule], subject: Alert) -> Routed:
+    rooms = {"war-room": "war-room", "!war:example.org": "war-room"}
+    return Router(rules=rules, default_rooms=("lobby",), rooms=rooms).route(subject)
+
+
 def routed(rules: list[RoutingRule], subject: Alert) -> Route:
-    return Router(rules=rules, default_rooms=("lobby",)).route(subject)
+    return decided(rules, subject).route
 
 
 def test_the_first_rule_that_matches_wins() -> None:
@@ -75,12 +80,93 @@ def test_the_label_agentic_false_keeps_the_bot_from_investigating() -> None:
 
 
 def test_the_service_is_taken_from_the_label_and_else_from_the_machine() -> None:
-    assert service_of(alert(service="cart", job="node")) == "cart"
-    assert service_of(alert(instance="nas:9100")) == "nas:9100"
-    assert service_of(alert()) is None
+    assert decided([], alert(service="cart", job="node")).service == "cart"
+    assert decided([], alert(instance="nas:9100")).service == "nas:9100"
+    assert decided([], alert()).service is None
 
 
 def test_the_environment_label_beats_what_the_route_says() -> None:
-    route = Route(name="r", environment="staging")
-    assert environment_of(alert(environment="production"), route) == "production"
-    assert environment_of(alert(), route) == "staging"
+    rules = [rule("r", route=Route(name="r", environment="staging"))]
+    assert decided(rules, alert(environment="production")).environment == "production"
+    assert decided(rules, alert()).environment == "staging"
+
+
+def test_an_environment_is_called_by_its_proper_name() -> None:
+    rules = [rule("r", environments={"prd": "production"})]
+    assert decided(rules, alert(env="PRD")).environment == "production"
+    assert decided(rules, alert(domain="lab")).environment == "lab"
+
+
+PAIR = anchored(r"(?P<source>[\w ]+?)\s*->\s*(?P<target>\w+)(?: in (?P<environment>\w+))?")
+
+
+def test_a_pair_in_the_name_is_what_the_alert_is_about() -> None:
+    found = decided([rule("r", extract=PAIR)], alert("Ada -> Grace in lab lags", "x -> y"))
+    assert (found.entity, found.environment) == ("Ada → Grace", "lab")
+    assert decided([rule("r", extract=PAIR)], alert("Lagging", "Ada -> Grace")).entity == "Ada → Grace"
+    assert decided([rule("r", extract=PAIR)], alert("Lagging")).entity is None
+
+
+def test_labels_say_more_than_the_text_and_the_text_more_than_machine_and_route() -> None:
+    finding = rule(
+        "r",
+        route=Route(name="r", environment="staging"),
+        extract=anchored(r"(?P<service>\w+) of (?P<environment>\w+)"),
+    )
+    found = decided([finding], alert("cart of lab", service="shop", environment="production"))
+    assert (found.service, found.environment) == ("shop", "production")
+    found = decided([finding], alert("cart of lab", instance="10.0.0.1:80"))
+    assert (found.service, found.environment) == ("cart", "lab")
+
+
+def test_a_bare_to_in_an_expression_makes_no_pair_inside_a_word() -> None:
+    pair = anchored(r"(?P<source>\w+?)\s*to\s*(?P<target>\w+)")
+    for prose in ("Restarted automatically", "Storage nearly full", "customtop"):
+        assert decided([rule("r", extract=pair)], alert(prose)).entity is None, prose
+    assert decided([rule("r", extract=pair)], alert("automatic: ada to grace")).entity == "ada → grace"
+
+
+def test_an_expression_is_found_from_word_to_word_only() -> None:
+    rules = [rule("low-balance", text_re=anchored("balances?"))]
+    assert routed(rules, alert("LB", "The load balancer is down")).name == "default"
+    assert routed(rules, alert("LB", "Rebalance failed")).name == "default"
+    assert routed(rules, alert("Relay BALANCES")).name == "low-balance"
+
+
+def test_long_hostile_text_costs_little_time() -> None:
+    pair = anchored(r"(?P<source>\w+?)\s*to\s*(?P<target>\w+)")
+    for text in ("a" * 100_000, "a to" * 50_000, " " * 100_000):
+        decided([rule("r", extract=pair, text_re=anchored(r"\w+\s*x"))], alert("A", text))
+
+
+def test_information_is_silent_unless_a_route_asks_for_it_or_its_sender_pages() -> None:
+    info = alert(severity=Severity.INFO)
+    assert decided([], info).ignored == "for information only, and no route asks for it"
+    assert decided([rule("deploys")], info).ignored is None
+    assert decided([], alert(severity=Severity.INFO, channel="page")).ignored is None
+    assert decided([], alert(severity=Severity.UNKNOWN)).ignored is None
+
+
+def test_a_route_that_ignores_says_so() -> None:
+    rules = [rule("noise", route=Route(name="noise", mode=Mode.IGNORE))]
+    assert decided(rules, alert(channel="page")).ignored == "route noise ignores it"
+
+
+def test_the_team_label_names_another_owner() -> None:
+    rules = [rule("r", route=Route(name="r", team="platform"))]
+    assert routed(rules, alert()).team == "platform"
+    assert routed(rules, alert(team="payments")).team == "payments"
+
+
+def test_a_label_can_choose_among_configured_rooms_and_no_other() -> None:
+    rules = [rule("r")]
+    for name in ("war-room", "!war:example.org"):
+        assert routed(rules, alert(matrix_room=name)).rooms == ("war-room",)
+    elsewhere = decided(rules, alert(matrix_room="!evil:example.net"))
+    assert elsewhere.route.rooms == ("ops",)
+    assert elsewhere.notes == ("matrix_room names no configured room",)
+
+
+def test_the_digest_channel_is_remembered() -> None:
+    assert routed([], alert(channel="Digest")).digest
+    assert not routed([], alert(channel="page")).digest
