@@ -152,7 +152,8 @@ class Readers:
         async with self._may_read:
             if self._closed:
                 raise Unavailable("store", "it is closed")
-            if not self._idle:
+            # Whoever comes just now may take the connection that was opened here: then another is.
+            while not self._idle:
                 await uninterrupted(self._open_reader())
             driver = self._idle.pop()
             rows = self.rows_on(driver)
