@@ -19,6 +19,7 @@ from tests.crash.scenarios import SCENARIOS
 SEED = 20261121
 AT_ONCE = 2 * (os.cpu_count() or 2)
 _TRIES = 4
+_TOLD = 3
 
 T = TypeVar("T")
 
@@ -103,11 +104,14 @@ class Suite:
                 await self._gathered([work(session, room) for _ in range(AT_ONCE)])
 
     async def _gathered(self, work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-        """All of it, even when one fails: then every failure is told."""
+        """All of it, even when one fails: then the first few failures are told."""
         results = await asyncio.gather(*work, return_exceptions=True)
         failures = [result for result in results if isinstance(result, BaseException)]
         if failures:
-            raise AssertionError("\n\n".join(str(failure) for failure in failures))
+            told = [str(failure) for failure in failures[:_TOLD]]
+            if len(failures) > _TOLD:
+                told.append(f"… and {len(failures) - _TOLD} more cases")
+            raise AssertionError("\n\n".join(told))
         return [result for result in results if not isinstance(result, BaseException)]
 
     async def _one(self, case: Case, session: aiohttp.ClientSession, room: asyncio.Semaphore) -> Told:
