@@ -61,6 +61,8 @@ async def test_reactions_that_come_again_after_a_restart_do_not_act_again(open_s
         await world.commander.react(world.room, card.event_id, "✅")
         await world.root("✔ resolved")
         await world.unseeded(card.event_id)
+        for told in ("⚙️ Done", "It helped: verified", "resolved after"):
+            await world.says(told, thread=card.thread)
         said = [message.event_id for message in await world.said()]
         assert await world.assent.stop() == 0
         assert world.assent.position() != before
@@ -93,6 +95,8 @@ async def test_a_reaction_made_while_the_killed_bot_was_dead_acts_once(open_scen
         await world.all_handled()
         assert world.restarted_once()
         assert [message.event_id for message in await world.said()][: len(said)] == said
+        told = [message.text for message in await world.said() if message.thread == card.thread]
+        assert len(told) == len(set(told))
         tags = await world.assent.tags()
         assert tags.count("execution:claimed") == 1
         proof = await world.assent.ledger_proof()
