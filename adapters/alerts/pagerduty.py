@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from adapters.alerts.normalise import Normaliser, Refused, complaint, rejection
-from adapters.alerts.reading import load, without_bom
+from adapters.alerts.reading import damaged, load, without_bom
 from bot.domain.alert import AlertStatus
 from bot.domain.batch import BodyError, BodyProblem, ParsedBatch
 from bot.domain.redaction import clean
@@ -82,18 +82,22 @@ class PagerDutyParser:
             incident = PagerDutyIncident.model_validate(event.data)
         except ValidationError as error:
             return ParsedBatch(alerts=(), rejected=(rejection(0, _named(event.data), complaint(error)),))
+        labels, link = _labels(incident), incident.html_url or ""
+        if place := damaged({"data": {**labels, "id": incident.id, "html_url": link}}):
+            reason = f"{place}: not valid UTF-8 text"
+            return ParsedBatch(alerts=(), rejected=(rejection(0, _named(event.data), reason),))
         try:
             alert = self._normaliser.alert(
                 index=0,
                 source=source,
                 received_at=received_at,
                 status=status.value,
-                labels=_labels(incident),
+                labels=labels,
                 annotations={"summary": incident.title},
                 starts_at=_starts_at(event, incident),
                 ends_at=event.occurred_at,
                 fingerprint=incident.id,
-                links={"generator": incident.html_url or ""},
+                links={"generator": link},
                 group_key=incident.id,
             )
         except Refused as refusal:

@@ -129,6 +129,69 @@ async def test_a_signature_that_does_not_match_is_refused(serve: Serve, change: 
         assert "HMAC-SHA256" in await refused(service, "/webhook/gr", headers, body)
 
 
+PING = json.dumps(
+    {"event": {"event_type": "pagey.ping", "data": {"message": "Hello from your friend Pagey!"}}}
+).encode()
+
+
+def pagerduty(secret: str, body: bytes = PING) -> str:
+    """One signature as PagerDuty's documentation computes it."""
+    return "v1=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "secrets", [["s3cr3t"], ["old", "s3cr3t"], ["s3cr3t", "new"], [*map(str, range(20)), "s3cr3t"]]
+)
+async def test_any_one_of_pagerdutys_signatures_is_enough(serve: Serve, secrets: list[str]) -> None:
+    async with serve(source("pd", "pagerduty", hmac={"secret": "s3cr3t"})) as service:
+        for separator in (",", ", "):
+            headers = {"X-PagerDuty-Signature": separator.join(pagerduty(secret) for secret in secrets)}
+            status, answer = await service.post("/webhook/pd", PING, headers)
+            assert (status, answer["results"]) == (202, [])
+            assert "test event" in answer["note"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        ",",
+        "v1=",
+        "v1=,v1=",
+        pagerduty("other"),
+        pagerduty("s3cr3t", b"another body"),
+        pagerduty("s3cr3t").removeprefix("v1="),
+        pagerduty("s3cr3t").replace("v1=", "v2="),
+        pagerduty("s3cr3t").replace("v1=", "sha256="),
+        pagerduty("s3cr3t").upper(),
+        pagerduty("s3cr3t")[:-1],
+        "v1=é",
+    ],
+)
+async def test_no_other_signature_of_pagerdutys_is_let_in(serve: Serve, value: str) -> None:
+    async with serve(source("pd", "pagerduty", hmac={"secret": "s3cr3t"})) as service:
+        assert "HMAC-SHA256" in await refused(service, "/webhook/pd", {"X-PagerDuty-Signature": value}, PING)
+        await refused(service, "/webhook/pd", {SIGNATURE: pagerduty("s3cr3t")}, PING)
+
+
+async def test_only_pagerduty_may_send_a_list_of_signatures(serve: Serve) -> None:
+    bare = pagerduty("s3cr3t", BODY).removeprefix("v1=")
+    async with serve(source("gr", "grafana", hmac={"secret": "s3cr3t"})) as service:
+        for value in (f"{bare},{bare}", f"v1={bare}"):
+            await refused(service, "/webhook/gr", {SIGNATURE: value})
+
+
+async def test_pagerdutys_event_is_stored_and_its_note_is_told(serve: Serve) -> None:
+    body = json.dumps(
+        {"event": {"event_type": "incident.triggered", "data": {"id": "PGR0VU2", "title": "A bump"}}}
+    ).encode()
+    async with serve(source("pd", "pagerduty", hmac={"secret": "s3cr3t"})) as service:
+        headers = {"X-PagerDuty-Signature": pagerduty("s3cr3t", body)}
+        status, answer = await service.post("/webhook/pd", body, headers)
+        assert (status, answer["accepted"], "note" in answer) == (202, 1, False)
+        assert [alert.name for alert in await service.sink.stored()] == ["A bump"]
+
+
 @pytest.mark.parametrize(("seconds", "let_in"), [(-301, False), (-300, True), (300, True), (301, False)])
 async def test_a_signed_timestamp_is_fresh_for_300_seconds(serve: Serve, seconds: int, let_in: bool) -> None:
     vector = VECTORS["resolved"]
