@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,7 @@ from adapters.storage.codec import Codec
 from adapters.storage.engine import Connections
 from adapters.storage.rows import Row, Rows
 from adapters.storage.tables import alerts
-from bot.domain.alert import Alert, AlertStatus, IngestResult, IngestStatus
+from bot.domain.alert import Alert, AlertStatus, IngestResult, IngestStatus, delivery_key
 from bot.domain.clock import to_rfc3339
 from bot.domain.errors import Unavailable
 from bot.domain.ids import AlertId, new_id
@@ -22,6 +23,8 @@ from bot.ports import Job, JobKind
 
 GROUP = 1000
 """Alerts per commit at most, so that a storm does not keep other transactions waiting for long."""
+
+_ASKED_AT_ONCE = 12_000
 
 _KNOWN = select(alerts.c.delivery_key, alerts.c.id).where(
     alerts.c.delivery_key.in_(select(func.json_each(bindparam("keys")).table_valued("value").c.value))
@@ -54,6 +57,22 @@ def effective_at(alert: Alert) -> datetime:
     return max(alert.starts_at, alert.ends_at or alert.received_at)
 
 
+class _Randomness:
+    """Random hex digits as ``secrets.token_hex`` gives them, but the kernel is asked for 1,000 at a time: the
+    call costs more than all else about an identity."""
+
+    def __init__(self) -> None:
+        self._digits = ""
+        self._used = 0
+
+    def token(self, count: int) -> str:
+        first, self._used = self._used, self._used + 2 * count
+        if self._used > len(self._digits):
+            self._digits = os.urandom(max(count, _ASKED_AT_ONCE)).hex()
+            first, self._used = 0, 2 * count
+        return self._digits[first : self._used]
+
+
 @dataclass(slots=True)
 class _Batch:
     """What one caller waits for. ``rows`` are (key, row), ``places`` their positions in the answer."""
@@ -73,6 +92,7 @@ class Ingest:
         self._connections = connections
         self._codec = codec
         self._wake = wake
+        self._randomness = _Randomness()
         self.waiting: deque[_Batch] = deque()
         self._arrived = asyncio.Event()
         self._closed = False
@@ -91,16 +111,18 @@ class Ingest:
         return await batch.stored
 
     def _add(self, batch: _Batch, index: int, alert: Alert) -> None:
-        identity = AlertId(new_id("alr"))
+        identity = AlertId(new_id("alr", self._randomness.token))
+        started = to_rfc3339(alert.starts_at)
+        firing = alert.status is AlertStatus.FIRING
         try:
-            key = alert.delivery_key
+            key = delivery_key(alert.source, alert.fingerprint, alert.status, started)
             row = (
                 identity,
                 key,
                 alert.source,
                 alert.fingerprint,
                 alert.status.value,
-                to_rfc3339(effective_at(alert)),
+                started if firing else to_rfc3339(effective_at(alert)),
                 self._codec.encode(alert),
             )
         except ValueError:

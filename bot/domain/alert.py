@@ -82,8 +82,12 @@ class Alert:
     @property
     def delivery_key(self) -> str:
         """Equal for two deliveries of the same state of the same firing."""
-        text = "\n".join((self.source, self.fingerprint, self.status, to_rfc3339(self.starts_at)))
-        return sha256(text.encode()).hexdigest()
+        return delivery_key(self.source, self.fingerprint, self.status, to_rfc3339(self.starts_at))
+
+
+def delivery_key(source: str, fingerprint: str, status: AlertStatus, starts_at: str) -> str:
+    """64 hex digits; ``starts_at`` as RFC 3339 text. Raises ValueError for text that is no Unicode."""
+    return sha256(f"{source}\n{fingerprint}\n{status.value}\n{starts_at}".encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
