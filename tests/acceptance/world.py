@@ -155,8 +155,8 @@ class Scenario:
     async def asks(self, command: str, *, who: Person | None = None, thread: str | None = None) -> Said:
         """Give the bot a command and return its answer. Commands and gestures are handled in their order:
         whatever was done in the room before has been dealt with when the answer is there."""
+        before = {message.event_id for message in await self.said()}
         event_id = await (who or self.ana).text(self.room, f"!assent {command}", thread=thread)
-        before = {message.event_id for message in await self.said()} - {event_id}
         root = thread or event_id
 
         def answers(message: Said) -> bool:

@@ -89,12 +89,17 @@ def _words(text: str) -> list[str]:
 
 
 def _fitting(word: str, columns: int) -> str:
-    size = 0
-    for index, char in enumerate(word):
-        # A selector or a mark belongs to the character before it.
-        size += max(char_width(char), 1 if char == _WIDE_BY_SELECTOR else 0)
-        if size > columns and index > 0 and char_width(char) > 0:
-            return word[:index]
+    """As much of the word's head as fits; at least one character, with what belongs to it."""
+    used = start = 0
+    while start < len(word):
+        # A selector or a mark belongs to the character before it, and may widen it.
+        end = start + 1
+        while end < len(word) and char_width(word[end]) == 0:
+            end += 1
+        used += text_width(word[start:end])
+        if used > columns and start > 0:
+            return word[:start]
+        start = end
     return word
 
 

@@ -403,3 +403,9 @@ async def test_a_journal_that_is_no_journal_is_refused_with_a_remedy(tmp_path: P
     with pytest.raises(Unavailable, match="move it away to begin anew"):
         async with open_console(ConsoleSection(), state_dir=tmp_path, clock=NoonClock()):
             pass
+
+
+def test_a_symbol_widened_by_its_selector_is_not_cut_from_it() -> None:
+    lines = wrap((Piece(text="aaaaa👍👍a\ufe0f"),), 10, 0)
+    assert all(text_width(layout.plain(line)) <= 10 for line in lines)
+    assert layout.plain(lines[-1]) == "a\ufe0f"
