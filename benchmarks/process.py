@@ -2,7 +2,8 @@
 
     python -m benchmarks.process [--rounds 5] [--idle 10] [--no-matrix] [--json]
 
-Matrix is a real Synapse on loopback, started for this.
+Matrix is a real Synapse on loopback, started for this. Modules that only the test tools bring are hidden
+from the service, see benchmarks.installed.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pathlib import Path
 import aiohttp
 import psutil
 
+from benchmarks import installed
 from benchmarks.measure import ROOT, Measure
 from benchmarks.output import finish
 
@@ -47,12 +49,12 @@ class Life:
 
 
 async def live(folder: Path, idle: float) -> Life:
-    """Start `python -m bot run` in ``folder`` as a service manager would, wait, stop it with SIGTERM."""
+    """Start `assent run` in ``folder`` as a service manager would, wait, stop it with SIGTERM."""
     port = int((folder / "port").read_text())
     with open_input() as standard_input, (folder / "log").open("ab") as log:
         started = time.perf_counter()
         process = subprocess.Popen(
-            [sys.executable, "-m", "bot", "run", "-c", str(folder / "assent.yaml")],
+            installed.command("run", "-c", str(folder / "assent.yaml")),
             cwd=ROOT,
             stdin=standard_input,
             stdout=log,
