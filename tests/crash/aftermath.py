@@ -55,6 +55,11 @@ class Aftermath:
         """How often the ledger tells what."""
         return Counter(json.loads(row["body"])["tag"] for row in self.rows("ledger"))
 
+    def told_at(self, tag: str) -> list[datetime]:
+        """When the ledger recorded entries of a tag: what the clock said then, whatever the rows say."""
+        entries = [json.loads(row["body"]) for row in self.rows("ledger")]
+        return [datetime.fromisoformat(entry["at"]) for entry in entries if entry["tag"] == tag]
+
     def up_since(self, moment: datetime) -> datetime:
         """When a service first was ready for good at or after a moment: the start of the life that saw it,
         or the first start afterwards."""
