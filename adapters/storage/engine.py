@@ -162,7 +162,7 @@ class Readers:
                 yield rows
             finally:
                 try:
-                    await uninterrupted(rows.rollback())
+                    await rows.rollback()
                 finally:
                     self._idle.append(driver)
 
@@ -202,7 +202,7 @@ class Connections(Readers):
             finally:
                 # Reached by a cancellation too, even one that came while BEGIN was on its way.
                 try:
-                    await uninterrupted(rows.rollback())
+                    await rows.rollback()
                 finally:
                     self._holder = None
 

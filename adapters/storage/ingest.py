@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -13,7 +14,7 @@ from sqlalchemy import bindparam, func, insert, select
 
 from adapters.storage.codec import Codec
 from adapters.storage.engine import Connections
-from adapters.storage.rows import Row, Rows
+from adapters.storage.rows import Row
 from adapters.storage.tables import alerts
 from bot.domain.alert import Alert, AlertStatus, IngestResult, IngestStatus, delivery_key
 from bot.domain.clock import to_rfc3339
@@ -163,10 +164,14 @@ class Ingest:
         try:
             async with self._connections.writing() as rows:
                 batches = self._take()
-                fresh = await self._sort_out(rows, batches)
-                if fresh:
-                    rows.tuples_later(rows.sql(_INSERT), fresh)
-                    await rows.commit()
+                given = [each for batch in batches for each in batch.rows]
+                if not given:
+                    return
+                known, insert_one = rows.sql(_KNOWN), rows.sql(_INSERT)
+                keys = self._codec.json_list([key for key, _ in given])
+                owners, fresh = await rows.whole(
+                    lambda connection: _store(connection, known, insert_one, keys, given)
+                )
         except Exception as error:  # noqa: BLE001 - not swallowed: every caller of the group raises it
             for batch in batches or self._take():
                 if not batch.stored.done():
@@ -177,6 +182,8 @@ class Ingest:
                 if not batch.stored.done():
                     batch.stored.set_exception(Unavailable("store", "it is closing"))
             raise
+        if fresh < len(given):
+            _mark_duplicates(batches, owners)
         for batch in batches:
             if not batch.stored.done():
                 batch.stored.set_result(batch.answer)
@@ -196,18 +203,21 @@ class Ingest:
             taken.append(batch)
         return taken
 
-    async def _sort_out(self, rows: Rows, batches: Sequence[_Batch]) -> list[Row]:
-        """Mark the duplicates in the batches' answers; return the rows to insert."""
-        keys = [key for batch in batches for key, _ in batch.rows]
-        known: dict[str, str] = dict(await rows.all(_KNOWN, keys=self._codec.json_list(keys)))
-        fresh: list[Row] = []
-        for batch in batches:
-            for place, (key, row) in zip(batch.places, batch.rows, strict=True):
-                if (identity := known.get(key)) is None:
-                    known[key] = row[0]
-                    fresh.append(row)
-                    continue
+
+def _store(
+    connection: sqlite3.Connection, known: str, insert_one: str, keys: str, given: Sequence[tuple[str, Row]]
+) -> tuple[dict[str, str], int]:
+    """Insert the rows whose key is new. Returns which id each key belongs to, and how many were new."""
+    owners: dict[str, str] = dict(connection.execute(known, (keys,)).fetchall())
+    fresh = [row for key, row in given if owners.setdefault(key, row[0]) is row[0]]
+    connection.executemany(insert_one, fresh).close()
+    return owners, len(fresh)
+
+
+def _mark_duplicates(batches: Sequence[_Batch], owners: Mapping[str, str]) -> None:
+    for batch in batches:
+        for place, (key, row) in zip(batch.places, batch.rows, strict=True):
+            if owners[key] != row[0]:
                 batch.answer[place] = replace(
-                    batch.answer[place], status=IngestStatus.DUPLICATE, alert_id=AlertId(identity)
+                    batch.answer[place], status=IngestStatus.DUPLICATE, alert_id=AlertId(owners[key])
                 )
-        return fresh
