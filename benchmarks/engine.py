@@ -17,6 +17,7 @@ import tempfile
 import time
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from adapters.keys import generate_signing_key, load_signer, load_trusted
 from adapters.queue.local import LocalQueue
@@ -89,7 +90,7 @@ async def place_alerts(folder: Path) -> tuple[float, float]:
     async with open_store(folder / "intake.db", clock=clock, wake=queue.put) as store:
         router = Router(rules=(announce_only,), default_rooms=())
         intake = Intake(store, router, rules, clock, secrets.token_hex, metrics, errors.append)
-        announcing = Announcing(store, {}, clock)
+        announcing = Announcing(store, clock)
         placed = asyncio.Event()
 
         async def place(subject: str) -> None:
@@ -235,18 +236,23 @@ def measure_ledger() -> list[Measure]:
 
 def measure_investigation() -> list[Measure]:
     """A leak seen by metrics (31 series of 120 samples), the process table and 500 log lines."""
-    own = {"job": "demo", "instance": "box:8000"}
     leak = [(50 + step) * _MIB for step in range(120)]
     found = [
-        series("process_resident_memory_bytes", leak, **own),
-        series("up", [1] * 120, **own),
+        series("process_resident_memory_bytes", leak, job="demo", instance="box:8000"),
+        series("up", [1] * 120, job="demo", instance="box:8000"),
         *(
             series("process_resident_memory_bytes", leak, job="demo", instance=f"box:{n}")
             for n in range(8001, 8030)
         ),
     ]
     started = (NOW - timedelta(hours=5)).timestamp()
-    running = {"name": "demo", "pid": 7, "started_at": started, "rss_bytes": 170 * _MIB, "cpu_percent": 2.0}
+    running: dict[str, Any] = {
+        "name": "demo",
+        "pid": 7,
+        "started_at": started,
+        "rss_bytes": 170 * _MIB,
+        "cpu_percent": 2.0,
+    }
     host = WorldHost(
         process_records=[{**running, "threads": 1, "open_files": 9, "status": "sleeping"}],
         process_series=[series("process_resident_memory_bytes", leak[-6:], step=0.25)],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from benchmarks.measure import ROOT
@@ -47,6 +48,10 @@ class Tally:
     seconds: list[float] = field(default_factory=list)
 
 
+def _do_nothing(_sender: Sender) -> None:
+    """Until the benchmark says what follows an answer."""
+
+
 class Sender(asyncio.Protocol):
     """One connection with one request under way at a time."""
 
@@ -54,12 +59,16 @@ class Sender(asyncio.Protocol):
         self._tally = tally
         self._received = b""
         self._since = 0.0
-        self.when_done = lambda _sender: None
+        self.when_done: Callable[[Sender], None] = _do_nothing
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
+
+    def close(self) -> None:
+        if self.transport is not None:
+            self.transport.close()
 
     def send(self, request: bytes, since: float) -> None:
         assert self.transport is not None
@@ -116,7 +125,7 @@ async def closed_loop(port: int, requests: Requests, seconds: float) -> tuple[Ta
         await over.wait()
     took = time.perf_counter() - started
     for sender in senders:
-        sender.transport.close()
+        sender.close()
     return tally, took
 
 
@@ -154,5 +163,5 @@ async def open_loop(port: int, requests: Requests, seconds: float, rate: int) ->
                 waiting.append(due)
         await over.wait()
     for sender in senders:
-        sender.transport.close()
+        sender.close()
     return tally
