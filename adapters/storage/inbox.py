@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+import structlog
 from sqlalchemy import bindparam, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
@@ -26,6 +27,8 @@ _ADD = (
     .returning(inbox.c.seq)
 )
 
+_log = structlog.stdlib.get_logger(__name__)
+
 
 class SqlInbox:
     """Events and position in one transaction: after a crash the platform is asked again from there."""
@@ -43,8 +46,17 @@ class SqlInbox:
             return found
 
     async def store(self, platform: str, events: Sequence[Inbound], position: str | None) -> None:
-        """``position`` None leaves the stored one. Raises Unavailable with nothing stored."""
-        encoded = [(event.event_id, *self._codec.encode_inbound(event)) for event in events]
+        """``position`` None leaves the stored one. Raises Unavailable with nothing stored.
+
+        An event whose text is no Unicode is left out: anybody can encrypt one, and raising would end the
+        receiver, which would be shown it again after every start.
+        """
+        encoded = []
+        for event in events:
+            try:
+                encoded.append((event.event_id, *self._codec.encode_inbound(event)))
+            except ValueError:
+                _log.warning("event_is_not_unicode", platform=platform, kind=type(event).__name__)
         added = 0
         async with self._connections.writing() as rows:
             for event_id, kind, body in encoded:

@@ -264,16 +264,16 @@ class _Work:
             token,
             execution_enabled=config.execution.enabled,
         )
-        self._executing = Executing(store, self.gate.open, schedule, metrics)
+        self._executing = Executing(store, self.gate.open, Recovering(store, clock), schedule, metrics)
         self._verifying = Verifying(store, inspectors, schedule, clock)
         self._expiring = Expiring(store, clock)
         self._reminding = Reminding(store, settings, clock)
-        self._announcing = Announcing(store, inspectors, clock)
+        self._announcing = Announcing(store, clock)
         self._delivering = Delivering(store, rooms, clock, seams.on_error)
         self._inbound = HandlingInbound(
             store,
             store,
-            Handlers(reviewing, store, inspectors, people, clock),
+            Handlers(reviewing, store, people, clock),
             reviewing,
             people,
             rooms,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from approvals.model import ApprovalRequest, Directory, Identity, Means, Person, RequestState, ReviewVerdict
-from approvals.ports import GateStore, Inspector, Switch
+from approvals.ports import GateStore, Switch
 from approvals.review import EffectKind
 from bot.commands.model import (
     Approve,
@@ -101,13 +101,11 @@ class Handlers:
         self,
         reviewing: Reviewing,
         gate_rows: GateStore,
-        inspectors: Mapping[str, Inspector],
         directory: Directory,
         clock: Clock,
     ) -> None:
         self._reviewing = reviewing
         self._gate_rows = gate_rows
-        self._inspectors = inspectors
         self._directory = directory
         self._clock = clock
 
@@ -171,7 +169,7 @@ class Handlers:
         incident = await self._incident(tx, asked, name)
         if incident is None:
             return replies.no_such_incident(name)
-        view = await read_view(tx, incident.id, self._inspectors)
+        view = await read_view(tx, incident.id)
         if view is None:
             return replies.no_such_incident(name)
         return why_reply(view) if isinstance(asked.command, Why) else incident_details(view)
@@ -195,6 +193,10 @@ class Handlers:
         if digest is not None and not request.proposal_digest.startswith(digest):
             why = f"the card's digest is {request.proposal_digest[:8]}, not that"
             return Answer(message=replies.refused("approve", why))
+        if verdict is ReviewVerdict.APPROVE and digest is None and asked.event.at < request.created_at:
+            shown = request.proposal_digest[:8]
+            why = f"you wrote it before this card was there; if you mean this one, name its digest {shown}"
+            return Answer(message=replies.refused("approve", why))
         proven = asked.event.device_verified and digest is not None
         effect = await self._reviewing.review(
             tx,
@@ -204,7 +206,6 @@ class Handlers:
                 verdict=verdict,
                 means=Means.DEVICE_VERIFIED_COMMAND if proven else Means.COMMAND,
                 platform_event_id=asked.event.event_id,
-                at=asked.event.at,
                 reason=reason,
             ),
         )

@@ -144,7 +144,6 @@ class HandlingInbound:
                 verdict=verdict,
                 means=Means.REACTION,
                 platform_event_id=event.event_id,
-                at=event.at,
             ),
         )
         if effect.kind in UNHEARD:

@@ -21,7 +21,6 @@ class RequestView:
     reviews: tuple[Review, ...]
     execution: Execution | None
     outcomes: tuple[Outcome, ...]
-    human_command: str | None
 
     @property
     def standing(self) -> tuple[Review, ...]:

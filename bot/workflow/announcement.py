@@ -6,10 +6,9 @@ made from what they tell, so telling the same thing twice is impossible.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from approvals.model import RequestState
-from approvals.ports import Inspector
 from bot.domain.alert import Severity
 from bot.domain.chat import ROOT_SLOT, Delivery, DeliveryOp
 from bot.domain.clock import Clock
@@ -40,9 +39,7 @@ _MEMBERS = 20
 _Evidence = tuple[Evidence, ...]
 
 
-async def read_view(
-    rows: Reading, incident_id: IncidentId, inspectors: Mapping[str, Inspector]
-) -> IncidentView | None:
+async def read_view(rows: Reading, incident_id: IncidentId) -> IncidentView | None:
     """Everything stored about one incident, in one snapshot."""
     incident = await rows.incident(incident_id)
     if incident is None:
@@ -54,7 +51,6 @@ async def read_view(
         if proposal is None:
             continue
         execution = executions.get(request.id)
-        inspector = inspectors.get(proposal.action.executor)
         requests.append(
             RequestView(
                 request=request,
@@ -62,7 +58,6 @@ async def read_view(
                 reviews=tuple(await rows.reviews_of(request.id)),
                 execution=execution,
                 outcomes=tuple(await rows.outcomes_of(execution.id)) if execution is not None else (),
-                human_command=inspector.human_command(proposal.action) if inspector else None,
             )
         )
     return IncidentView(
@@ -78,15 +73,14 @@ async def read_view(
 class Announcing:
     """Brings an incident's threads up to date with its rows."""
 
-    def __init__(self, store: IncidentStore, inspectors: Mapping[str, Inspector], clock: Clock) -> None:
+    def __init__(self, store: IncidentStore, clock: Clock) -> None:
         self._store = store
-        self._inspectors = inspectors
         self._clock = clock
 
     async def run(self, subject: str) -> None:
         incident_id = IncidentId(subject)
         async with self._store.reading() as rows:
-            view = await read_view(rows, incident_id, self._inspectors)
+            view = await read_view(rows, incident_id)
             if view is None:
                 return
             evidence = tuple(await rows.evidence_of(incident_id, view.incident.run))

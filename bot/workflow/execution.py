@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import structlog
 
-from approvals.model import GateRefusal
+from approvals.model import GateRefusal, Refusal
 from bot.domain.audit import ExecutionUnknown
 from bot.domain.clock import Clock
 from bot.domain.ids import ExecutionId, RequestId
@@ -24,42 +24,9 @@ OpenGate = Callable[[RequestId], Awaitable[Execution | GateRefusal]]
 """``approvals.gate.Gate.open``, handed over by the composition root."""
 
 
-class Executing:
-    """Knocks at the gate for an approved request. Everything that decides is behind it."""
-
-    def __init__(
-        self,
-        store: IncidentStore,
-        open_gate: OpenGate,
-        schedule: VerificationSchedule,
-        metrics: Metrics,
-    ) -> None:
-        self._store = store
-        self._open_gate = open_gate
-        self._schedule = schedule
-        self._metrics = metrics
-
-    async def run(self, subject: str) -> None:
-        answer = await self._open_gate(RequestId(subject))
-        if isinstance(answer, GateRefusal):
-            _log.warning("gate_refused", request=subject, check=answer.check, reason=answer.reason.value)
-            return
-        executor = answer.idempotency_key.split(":", 1)[0]
-        async with self._store.reading() as rows:
-            proposal = await rows.proposal(answer.proposal_id)
-        if proposal is not None:
-            executor = proposal.action.executor
-        self._metrics.executions.labels(executor=executor, result=answer.state.value).inc()
-        if answer.state is ExecutionState.SUCCEEDED and answer.result is not None:
-            async with self._store.transaction() as tx:
-                await tx.enqueue(
-                    Job(kind=JobKind.VERIFY, subject=answer.id),
-                    self._schedule.due(answer.result.finished_at, 1),
-                )
-
-
 class Recovering:
-    """After a start: an execution that was claimed and never reported may or may not have happened.
+    """An execution that was claimed and never reported, because the process died or the store did not take
+    its result, may or may not have happened.
 
     It is never run again. It becomes ``unknown`` and a person is told how to look.
     """
@@ -69,7 +36,7 @@ class Recovering:
         self._clock = clock
 
     async def run(self, execution_ids: list[ExecutionId]) -> int:
-        """Settle the executions that were claimed before this process started; returns how many."""
+        """Settle those of the executions that are claimed and that nobody runs any more; returns how many."""
         settled = 0
         for execution_id in execution_ids:
             async with self._store.transaction() as tx:
@@ -87,7 +54,57 @@ class Recovering:
                 )
                 incident = await tx.incident(execution.incident_id)
                 if incident is not None and incident.state is IncidentState.EXECUTING:
-                    reason = "the process ended while the action was running"
+                    reason = "the action ran, and its result was never stored"
                     await move(tx, incident, IncidentState.OUTCOME_UNKNOWN, reason, now)
                 settled += 1
         return settled
+
+
+class Executing:
+    """Knocks at the gate for an approved request. Everything that decides is behind it."""
+
+    def __init__(
+        self,
+        store: IncidentStore,
+        open_gate: OpenGate,
+        recovering: Recovering,
+        schedule: VerificationSchedule,
+        metrics: Metrics,
+    ) -> None:
+        self._store = store
+        self._open_gate = open_gate
+        self._recovering = recovering
+        self._schedule = schedule
+        self._metrics = metrics
+
+    async def run(self, subject: str) -> None:
+        answer = await self._open_gate(RequestId(subject))
+        if isinstance(answer, GateRefusal):
+            _log.warning("gate_refused", request=subject, check=answer.check, reason=answer.reason.value)
+            if answer.reason is Refusal.ALREADY_CLAIMED:
+                await self._pick_up(RequestId(subject))
+            return
+        async with self._store.reading() as rows:
+            proposal = await rows.proposal(answer.proposal_id)
+        executor = proposal.action.executor if proposal is not None else "unknown"
+        self._metrics.executions.labels(executor=executor, result=answer.state.value).inc()
+        await self._verify(answer)
+
+    async def _pick_up(self, request_id: RequestId) -> None:
+        """Go on where an earlier turn for this request broke off because the store did not answer. Nobody
+        else is in the middle of it: one process has the store, and a job never runs beside itself."""
+        async with self._store.reading() as rows:
+            request = await rows.request(request_id)
+            executions = await rows.executions_of(request.incident_id) if request is not None else ()
+        for execution in executions:
+            if execution.request_id == request_id:
+                await self._recovering.run([execution.id])
+                await self._verify(execution)
+
+    async def _verify(self, execution: Execution) -> None:
+        if execution.state is ExecutionState.SUCCEEDED and execution.result is not None:
+            async with self._store.transaction() as tx:
+                await tx.enqueue(
+                    Job(kind=JobKind.VERIFY, subject=execution.id),
+                    self._schedule.due(execution.result.finished_at, 1),
+                )

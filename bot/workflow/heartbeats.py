@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+from bot.domain.alert import IngestStatus
 from bot.domain.audit import HeartbeatMissed
 from bot.domain.clock import Clock, to_rfc3339
 from bot.domain.incident import IncidentState
@@ -52,9 +53,6 @@ class WatchingHeartbeats:
                 await self._raise(name, last, now, firing=missing)
 
     async def _raise(self, name: str, last: datetime, now: datetime, *, firing: bool) -> None:
-        if firing:
-            async with self._store.transaction() as tx:
-                await tx.record(HeartbeatMissed(heartbeat=name, last_seen=to_rfc3339(last)))
         alert = synthetic_alert(
             f"{MISSING}:{name}",
             firing=firing,
@@ -64,7 +62,11 @@ class WatchingHeartbeats:
             since=last,
             now=now,
         )
-        await self._sink.ingest([alert])
+        (taken,) = await self._sink.ingest([alert])
+        # Told before, and no incident came of it: a route ignores it, or it was closed for its age.
+        if firing and taken.status is IngestStatus.ACCEPTED:
+            async with self._store.transaction() as tx:
+                await tx.record(HeartbeatMissed(heartbeat=name, last_seen=to_rfc3339(last)))
 
 
 class AgingOut:

@@ -52,7 +52,6 @@ class Gesture:
     verdict: ReviewVerdict
     means: Means
     platform_event_id: str
-    at: datetime
     reason: str | None = None
 
 

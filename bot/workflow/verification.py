@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from approvals.ports import Inspector
 from bot.domain.audit import OutcomeVerified
 from bot.domain.clock import Clock
-from bot.domain.errors import Unavailable
+from bot.domain.errors import InputError, Unavailable
 from bot.domain.ids import ExecutionId
 from bot.domain.incident import Incident, IncidentState
 from bot.domain.outcome import (
@@ -86,7 +86,7 @@ class Verifying:
             return (VerificationCheck(name="executor", ok=None, detail="it is no longer configured"),)
         try:
             return tuple(await inspector.check(proposal.action, proposal.target, result))
-        except Unavailable as error:
+        except (InputError, Unavailable) as error:
             return (VerificationCheck(name="target", ok=None, detail=str(error)),)
 
     async def _store_outcome(

@@ -220,7 +220,7 @@ EVIDENCE = Evidence(
     outsider_writable=True,
 )
 REQUEST_VIEW = RequestView(
-    request=REQUEST, proposal=PROPOSAL, reviews=(), execution=None, outcomes=(), human_command="kill 4711"
+    request=REQUEST, proposal=PROPOSAL, reviews=(), execution=None, outcomes=()
 )
 APPROVED = replace(
     REQUEST_VIEW,
