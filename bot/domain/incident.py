@@ -129,10 +129,6 @@ class Incident:
         """Nothing is said of it unasked: it is for the digest, and not critical."""
         return self.route.digest and self.severity is not Severity.CRITICAL
 
-    @property
-    def alerts_resolved(self) -> bool:
-        return self.firing == 0
-
     def moved(self, to: IncidentState, at: datetime) -> Incident:
         """Return this incident in state ``to``.
 

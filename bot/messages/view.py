@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from approvals.model import ApprovalRequest, RequestState, Review
+from approvals.model import ApprovalRequest, Review
 from bot.domain.alert import StoredAlert
 from bot.domain.diagnosis import Diagnosis
 from bot.domain.incident import Incident
@@ -45,14 +45,3 @@ class IncidentView:
     diagnosis: Diagnosis | None
     remediation: Remediation | None
     requests: tuple[RequestView, ...]
-
-    @property
-    def current(self) -> RequestView | None:
-        return self.requests[-1] if self.requests else None
-
-    @property
-    def awaiting(self) -> RequestView | None:
-        current = self.current
-        if current is not None and current.request.state is RequestState.PENDING:
-            return current
-        return None
