@@ -140,7 +140,8 @@ class GateStore(Protocol):
     async def claim(self, execution: Execution, request_version: int, events: Sequence[AuditEvent]) -> bool:
         """Insert the execution by its idempotency key, move the incident to ``executing`` and append the
         events, all in one transaction. False when the key exists, the request has another version or is
-        not approved, or the incident is not awaiting approval: then nothing was written."""
+        not approved, or the incident is not awaiting approval: then nothing was written. Raises StaleWrite
+        when the kill switch was turned on meanwhile: asked again, the gate says so."""
         ...
 
     async def finish(

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, Literal, TextIO
 
 import structlog
@@ -184,10 +183,3 @@ def _redact(name: str, value: Any, depth: int) -> Any:
             return [_redact(name, item, depth - 1) for item in value]
         case _:
             return redact_field(name, strip_invisible(repr(value)))
-
-
-@contextmanager
-def logging_context(**values: str) -> Iterator[None]:
-    """Bind values, such as ``incident_id``, to every log line of this task and the tasks it starts."""
-    with structlog.contextvars.bound_contextvars(**values):
-        yield

@@ -13,7 +13,7 @@ import pytest
 import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
-from bot.telemetry import Metrics, configure_logging, logging_context
+from bot.telemetry import Metrics, configure_logging
 
 CANARY = "Zx9qCanary7Kd"
 
@@ -92,7 +92,7 @@ def test_lines_below_the_level_are_left_out(output: io.StringIO) -> None:
 def test_the_incident_is_on_every_line_of_its_context(output: io.StringIO) -> None:
     configure_logging("json", "info", output)
     log = structlog.get_logger("assent")
-    with logging_context(incident_id="inc_1", short_id="K7QX"):
+    with structlog.contextvars.bound_contextvars(incident_id="inc_1", short_id="K7QX"):
         log.info("inside")
         logging.getLogger("aiohttp.server").error("inside a library")
     log.info("outside")

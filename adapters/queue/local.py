@@ -125,10 +125,6 @@ class LocalQueue:
             await asyncio.wait(late)
         return not cut
 
-    def waiting(self) -> Mapping[JobKind, int]:
-        """How many jobs of each kind are ready or running, for metrics."""
-        return {kind: len(self._ready[kind]) + self._busy[kind] for kind in JobKind}
-
     def _wait(self, job: Job, at: datetime | None) -> None:
         if job in self._is_ready:
             return

@@ -96,6 +96,8 @@ class GateRows:
             incident = await tx.incident(execution.incident_id)
             if incident is None or incident.state is not IncidentState.AWAITING_APPROVAL:
                 return False
+            if (await tx.switch()).paused:
+                raise StaleWrite("execution was paused while the gate was looking")
             await tx.add_execution(execution)
             await tx.save_incident(incident.moved(IncidentState.EXECUTING, execution.claimed_at))
             await tx.record(*events)
@@ -117,9 +119,21 @@ class GateRows:
                 raise StaleWrite(f"execution {execution_id} is {state}, not claimed")
             ended = _ended(result, incident_to)
             await tx.save_execution(replace(execution, state=ended, result=result))
+            now = self._clock.now()
             incident = await self._incident(tx, execution.incident_id)
-            await tx.save_incident(incident.moved(incident_to, self._clock.now()))
+            moved = await tx.save_incident(incident.moved(incident_to, now))
             await tx.record(*events)
+            if moved.state is IncidentState.FAILED and moved.firing == 0:
+                # The alerts went away while the action ran; now that the run is over it counts.
+                await tx.save_incident(moved.moved(IncidentState.RESOLVED, now))
+                await tx.record(
+                    IncidentMoved(
+                        incident_id=moved.id,
+                        before=moved.state.value,
+                        after=IncidentState.RESOLVED.value,
+                        reason="every alert resolved while the action ran",
+                    )
+                )
 
     async def refuse(
         self, request_id: RequestId, request_version: int, reason: str, events: Sequence[AuditEvent]

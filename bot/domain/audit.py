@@ -53,7 +53,6 @@ class IncidentMoved(_Event):
     before: str
     after: str
     reason: str
-    actor: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,10 +77,8 @@ class Delivering:
         delivery = pending.delivery
         binding = self._rooms.named(delivery.room)
         if binding is None:
-            # The room left the configuration: nobody can be told there any more.
-            _log.error("delivery_dropped", room=delivery.room, key=delivery.key)
-            async with self._store.transaction() as tx:
-                await tx.mark_sent(pending.sequence, None, self._clock.now())
+            # The room left the configuration. It may come back, and then it is told everything.
+            await self._retry(pending, Unavailable("chat", f"room {delivery.room} is not configured"))
             return
         try:
             ref = await self._send(binding, pending)

@@ -81,4 +81,7 @@ class AgingOut:
         now = self._clock.now()
         async with self._store.transaction() as tx:
             for incident in await tx.stale_incidents(now - self._age_out, 200):
+                if incident.firing:
+                    # Its alerts are repeated, not started anew: closed, it would fall silent.
+                    continue
                 await move(tx, incident, IncidentState.CLOSED, "untouched for too long", now)

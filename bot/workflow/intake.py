@@ -280,11 +280,16 @@ def correlation_of(alert: Alert, labels: tuple[str, ...]) -> dict[str, str]:
 def _with_member(incident: Incident, alert: Alert, routed: Routed) -> Incident:
     """The incident as one more firing alert makes it. One that is not for the digest makes it heard."""
     claimed, known = Criticality.of(alert.labels), incident.criticality
+    wanted = routed.route.mode is Mode.INVESTIGATE
     return replace(
         incident,
         severity=max(incident.severity, alert.severity, key=lambda severity: severity.rank),
         criticality=claimed if claimed and (known is None or claimed.rank > known.rank) else known,
-        route=replace(incident.route, digest=incident.route.digest and routed.route.digest),
+        route=replace(
+            incident.route,
+            digest=incident.route.digest and routed.route.digest,
+            mode=Mode.INVESTIGATE if wanted else incident.route.mode,
+        ),
     )
 
 

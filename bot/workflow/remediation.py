@@ -137,7 +137,7 @@ class Remediating:
     def _undo(self, proposal: Proposal, result: ExecutionResult) -> SuggestedAction | None:
         inspector = self._inspectors.get(proposal.action.executor)
         action = inspector.compensation(proposal.action, result) if inspector is not None else None
-        if action is None:
+        if action is None or action.name != self._catalogue[proposal.action.name].compensating:
             return None
         return SuggestedAction(
             action=action.name,

@@ -82,6 +82,7 @@ def incident(**changes: Any) -> Incident:
         route=Route(name="default"),
         opened_at=START - timedelta(minutes=10),
         updated_at=START,
+        firing=1,
     )
     return replace(base, **changes)
 

@@ -27,6 +27,8 @@ class ScriptedInvestigator:
     """
 
     process: str | None = "cart"
+    action: str = "process.restart"
+    params: dict[str, str | int] | None = None
     fails: bool = False
     hold: asyncio.Event = field(default_factory=asyncio.Event)
     cases: list[Case] = field(default_factory=list)
@@ -55,8 +57,8 @@ class ScriptedInvestigator:
         suggestion = None
         if self.process is not None:
             suggestion = SuggestedAction(
-                action="process.restart",
-                params={"process": self.process},
+                action=self.action,
+                params=self.params or {"process": self.process},
                 target=self.process,
                 why="a restart frees the memory",
                 evidence_ids=(evidence.id,),

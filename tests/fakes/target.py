@@ -6,6 +6,7 @@ halves of the executor work on it.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -103,9 +104,12 @@ class FileExecutor:
         self._clock = clock
         self._around = around
         self.ok = True
+        self.hold = asyncio.Event()
+        self.hold.set()
 
     async def run(self, action: Action, target: Target, idempotency_key: str) -> ExecutionResult:
         started = self._clock.now()
+        await self.hold.wait()
         self._around("before the effect")
         uid = self._target.act(idempotency_key)
         self._around("after the effect")

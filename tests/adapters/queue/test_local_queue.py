@@ -333,11 +333,3 @@ async def test_a_due_time_is_kept_by_the_real_clock_too() -> None:
     assert clock.now() >= due
     run.cancel()
     await asyncio.wait({run})
-
-
-async def test_the_backlog_counts_what_is_ready_and_running(world: LocalWorld) -> None:
-    for number in range(4):
-        world.queue.put(Job(kind=JobKind.INVESTIGATE, subject=str(number)))
-    world.queue.put(Job(kind=JobKind.REMIND), at=world.now() + timedelta(hours=1))
-    assert world.local.waiting()[JobKind.INVESTIGATE] == 4
-    assert world.local.waiting()[JobKind.REMIND] == 0

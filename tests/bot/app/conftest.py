@@ -38,6 +38,7 @@ def config_text(
     extra: str = "",
     *,
     execution: bool = True,
+    room: str = "ops",
     verify: str = "[200ms, 600ms, 1500ms, 3s, 6s, 15s, 40s]",
 ) -> str:
     return f"""
@@ -48,11 +49,13 @@ sources:
   - {{name: alertmanager, kind: alertmanager, auth: {{bearer: {TOKEN}}}}}
 chat:
   matrix: {{homeserver: "http://127.0.0.1:1", user_id: "@bot:room", access_token: token-of-the-bot-0123}}
-  rooms: [{{name: ops, matrix: "!room:fake"}}]
-  default_rooms: [ops]
+  rooms: [{{name: {room}, matrix: "!room:fake"}}]
+  default_rooms: [{room}]
 people:
-  - {{id: ana, matrix: "{ANA}", roles: [viewer, responder, admin, "approver:process"]}}
-  - {{id: ben, matrix: "{BEN}", roles: [viewer, "approver:process"]}}
+  - id: ana
+    matrix: "{ANA}"
+    roles: [viewer, responder, admin, "approver:process", "approver:alertmanager"]
+  - {{id: ben, matrix: "{BEN}", roles: [viewer, "approver:process", "approver:alertmanager"]}}
   - {{id: eve, matrix: "{EVE}", roles: [viewer]}}
 keys: {{signing_key_file: {key_file}}}
 ledger: {{anchor_file: {directory / "anchors.txt"}}}
@@ -78,6 +81,8 @@ class World:
     clock: Clock
     extra: str = ""
     execution: bool = True
+    acting: str = "process"
+    room_name: str = "ops"
     verify: str = "[200ms, 600ms, 1500ms, 3s, 6s, 15s, 40s]"
     open_chats: OpenChats | None = None
     wrap_store: Callable[[SqlStore], Any] = lambda store: store
@@ -95,7 +100,12 @@ class World:
     def config(self) -> Config:
         return loads(
             config_text(
-                self.directory, self.key_file, self.extra, execution=self.execution, verify=self.verify
+                self.directory,
+                self.key_file,
+                self.extra,
+                execution=self.execution,
+                verify=self.verify,
+                room=self.room_name,
             ),
             {},
             base=self.directory,
@@ -106,7 +116,12 @@ class World:
         path = self.directory / "assent.yaml"
         path.write_text(
             config_text(
-                self.directory, self.key_file, self.extra, execution=self.execution, verify=self.verify
+                self.directory,
+                self.key_file,
+                self.extra,
+                execution=self.execution,
+                verify=self.verify,
+                room=self.room_name,
             )
         )
         return path
@@ -119,7 +134,7 @@ class World:
             open_chats=self.open_chats or self._open_chats,
             wrap_store=self.wrap_store,
             investigator=self.investigator,
-            acting={"process": (self.inspector, self.executor)} if executors else None,
+            acting={self.acting: (self.inspector, self.executor)} if executors else None,
             on_error=self.errors.append,
         )
         stop = asyncio.Event()

@@ -219,9 +219,7 @@ EVIDENCE = Evidence(
     summary="s",
     outsider_writable=True,
 )
-REQUEST_VIEW = RequestView(
-    request=REQUEST, proposal=PROPOSAL, reviews=(), execution=None, outcomes=()
-)
+REQUEST_VIEW = RequestView(request=REQUEST, proposal=PROPOSAL, reviews=(), execution=None, outcomes=())
 APPROVED = replace(
     REQUEST_VIEW,
     request=replace(REQUEST, state=RequestState.APPROVED),
