@@ -273,6 +273,30 @@ class GateContract:
         assert await state_of(store) is to
         assert len(await all_entries(store)) == 1
 
+    async def test_alerts_that_went_away_during_a_failing_run_end_the_incident_after_it(
+        self, store: AnyStore
+    ) -> None:
+        await store.claim(execution(), await ready_for_the_gate(store), [])
+        async with store.transaction() as tx:
+            running = await tx.incident(INC)
+            assert running is not None
+            await tx.save_incident(replace(running, firing=0))
+        await store.finish(EXE, result(ok=False), IncidentState.FAILED, [event("finished")])
+        assert await state_of(store) is IncidentState.RESOLVED
+        tags = [json.loads(entry)["tag"] for entry in await all_entries(store)]
+        assert tags == ["switch:turned", "incident:moved"]
+
+    async def test_a_pause_that_came_while_the_gate_was_looking_stops_the_claim(
+        self, store: AnyStore
+    ) -> None:
+        version = await ready_for_the_gate(store)
+        async with store.transaction() as tx:
+            await tx.set_switch(Switch(paused=True, actor="ana"), NOW)
+        with pytest.raises(StaleWrite):
+            await store.claim(execution(), version, [event()])
+        async with store.reading() as rows:
+            assert await rows.execution(EXE) is None
+
     async def test_a_result_that_moves_the_incident_nowhere_it_may_go_is_not_stored(
         self, store: AnyStore
     ) -> None:

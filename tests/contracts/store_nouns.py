@@ -301,7 +301,7 @@ async def place(store: AnyStore, incident_id: IncidentId, alerts: Sequence[Alert
 async def ready_for_the_gate(store: IncidentStore, number: int = 1, *, target: str = "leaky") -> int:
     """An approved request with everything around it; returns the request's version."""
     async with store.transaction() as tx:
-        await tx.add_incident(incident(number, state=IncidentState.AWAITING_APPROVAL, run=1))
+        await tx.add_incident(incident(number, state=IncidentState.AWAITING_APPROVAL, run=1, firing=1))
         await tx.add_evidence(
             IncidentId(f"inc_{number}"), 1, [evidence(), evidence("ev_2", NOW - timedelta(hours=1))]
         )
