@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
+from tests.conftest import SUMMARY
 from tests.crash.killing import Tally
 from tests.crash.processes import zygote
 from tests.crash.suite import SEED, Plan, Suite
@@ -23,6 +24,8 @@ def suite(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config)
     with zygote() as mother:
         yield Suite(tmp_path_factory.mktemp("crash"), mother, tally)
     tally.seconds = time.monotonic() - started
+    if (output := getattr(pytestconfig, "workeroutput", None)) is not None:
+        output[SUMMARY] = tally.line()
 
 
 @pytest.fixture(scope="session")
