@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from bot.domain.evidence import (
+    Change,
     Evidence,
     EvidenceStatus,
     LogLine,
     Series,
+    TraceSpan,
     Window,
     content_digest,
 )
@@ -36,6 +39,9 @@ def answered(
     series: Sequence[Series] = (),
     lines: Sequence[LogLine] = (),
     records: Sequence[Record] = (),
+    spans: Sequence[TraceSpan] = (),
+    changes: Sequence[Change] = (),
+    objects: Sequence[Mapping[str, Any]] = (),
     reason: str | None = None,
     link: str | None = None,
     manual: str | None = None,
@@ -62,6 +68,9 @@ def answered(
         series=tuple(series),
         lines=tuple(lines),
         records=tuple(records),
+        spans=tuple(spans),
+        changes=tuple(changes),
+        objects=tuple(objects),
     )
 
 

@@ -44,7 +44,8 @@ class Citation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hypothesis:
-    """A possible cause: ``object`` names what is at fault, ``fault`` the fact kind."""
+    """A possible cause: ``object`` names what is at fault, ``object_kind`` what that is (see
+    :class:`bot.domain.evidence.Fact`), ``fault`` the fact kind."""
 
     object: str
     fault: str
@@ -52,6 +53,22 @@ class Hypothesis:
     statement: str
     evidence_ids: tuple[EvidenceId, ...]
     refuted_by: str | None = None
+    object_kind: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspect:
+    """A change that may be to blame. ``score`` is between 0 and 1; ``why`` says what of the change meets
+    what of the evidence."""
+
+    change_id: str
+    kind: str
+    score: float
+    why: str
+    evidence_ids: tuple[EvidenceId, ...]
+    title: str = ""
+    service: str = ""
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +101,9 @@ class Cost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
+    """``suspects`` are changes that may be to blame, likeliest first; ``no_culprit`` is True where changes
+    were looked at and none of them is, None where none were looked at."""
+
     id: DiagnosisId
     incident_id: IncidentId
     run: int
@@ -101,3 +121,5 @@ class Diagnosis:
     facts: tuple[Fact, ...] = ()
     suggestion: SuggestedAction | None = None
     cost: Cost = field(default_factory=lambda: Cost(seconds=0.0))
+    suspects: tuple[Suspect, ...] = ()
+    no_culprit: bool | None = None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
+from typing import Any
 
 from bot.domain.ids import Digest, EvidenceId
 
@@ -58,14 +59,53 @@ class LogLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TraceSpan:
+    """One span of a trace. ``kind`` is client, server, internal, producer, consumer or "" where it is not
+    known; ``parent_id`` None at a root; ``peer`` what a client span calls, where the tracer says so."""
+
+    trace_id: str
+    span_id: str
+    parent_id: str | None
+    service: str
+    operation: str
+    kind: str
+    start: datetime
+    duration_ms: float
+    error: bool = False
+    peer: str = ""
+    pod: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """Something that was changed on purpose. ``kind`` is deploy, commit, config, flag, scale or rollback;
+    ``diff`` the changed lines as far as they are known; ``before`` and ``after`` versions or values."""
+
+    id: str
+    kind: str
+    at: datetime
+    service: str = ""
+    title: str = ""
+    author: str = ""
+    files: tuple[str, ...] = ()
+    diff: str = ""
+    version: str = ""
+    before: str = ""
+    after: str = ""
+    link: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """One answer of one source to one exact query.
 
     ``kind`` says what was asked (``metric.range``, ``log.tail``, ``host.process`` …) so that rules
-    select evidence by meaning, not by source. ``series``, ``lines`` and ``records`` carry structured
-    data; ``excerpt`` is the redacted text a person or a model may see. ``outsider_writable`` is True
-    where somebody outside the operator's trust can choose the text. ``reason`` says why a source
-    failed or is empty; ``manual`` is the command a person can run to see for themselves.
+    select evidence by meaning, not by source. ``series``, ``lines``, ``records``, ``spans``, ``changes``
+    and ``objects`` (JSON objects as an API prints them) carry structured data; ``excerpt`` is the redacted
+    text a person or a model may see. ``outsider_writable`` is True where somebody outside the operator's
+    trust can choose the text. ``reason`` says why a source failed or is empty; ``manual`` is the command a
+    person can run to see for themselves.
     """
 
     id: EvidenceId
@@ -86,6 +126,14 @@ class Evidence:
     series: tuple[Series, ...] = ()
     lines: tuple[LogLine, ...] = ()
     records: tuple[Mapping[str, str | int | float | bool | None], ...] = ()
+    spans: tuple[TraceSpan, ...] = ()
+    changes: tuple[Change, ...] = ()
+    objects: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def filled(self) -> bool:
+        """Whether it carries any structured data."""
+        return bool(self.series or self.lines or self.records or self.spans or self.changes or self.objects)
 
     @property
     def usable(self) -> bool:
@@ -107,7 +155,11 @@ class FactVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """What one rule concluded about one subject. ``confidence`` is between 0 and 1."""
+    """What one rule concluded about one subject. ``confidence`` is between 0 and 1.
+
+    ``subject_kind`` says what the subject is: service, pod, node, namespace, datastore, queue, external,
+    volume, host or process; empty where the subject is the alert's own entity.
+    """
 
     kind: str
     verdict: FactVerdict
@@ -117,3 +169,4 @@ class Fact:
     rule: str
     detail: str = ""
     values: Mapping[str, float] = field(default_factory=dict)
+    subject_kind: str = ""

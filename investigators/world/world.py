@@ -1,0 +1,127 @@
+"""Everything an investigation gathered, arranged by object rather than by question. Pure and built once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from bot.domain.alert import Alert
+from bot.domain.evidence import Change, Evidence, LogLine, Series, TraceSpan
+from investigators.world.cluster import Cluster
+from investigators.world.graph import Graph
+
+_POD_SUFFIX = re.compile(r"-(?:[a-f0-9]{6,10}-[a-z0-9]{5}|[0-9]{1,3}|[bcdfghjklmnpqrstvwxz2456789]{5})\Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One log line and the answer it came in; ``service`` and ``pod`` as far as they are known."""
+
+    service: str
+    pod: str
+    node: str
+    at: datetime | None
+    text: str
+    level: str
+    evidence: Evidence
+    previous: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Track:
+    """One series about one object. ``object`` is a service, or a node where ``object_kind`` says so."""
+
+    object: str
+    object_kind: str
+    pod: str
+    series: Series
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """What is known of everything around an incident at the moment of the investigation.
+
+    ``onset`` is when the first alert began; ``healthy_*`` are the same parts from a time in which all was
+    well (empty where there is none). ``asked`` holds every answer by its kind, failed ones too.
+    """
+
+    now: datetime
+    onset: datetime
+    alerts: tuple[Alert, ...]
+    subjects: tuple[str, ...]
+    cluster: Cluster
+    graph: Graph
+    lines: tuple[Line, ...] = ()
+    healthy_lines: tuple[Line, ...] = ()
+    tracks: tuple[Track, ...] = ()
+    healthy_tracks: tuple[Track, ...] = ()
+    spans: tuple[TraceSpan, ...] = ()
+    healthy_spans: tuple[TraceSpan, ...] = ()
+    changes: tuple[Change, ...] = ()
+    asked: Mapping[str, tuple[Evidence, ...]] = field(default_factory=dict)
+    _lines_by: Mapping[tuple[str, str], tuple[Line, ...]] = field(default_factory=dict)
+
+    def looked(self, *kinds: str) -> tuple[Evidence, ...]:
+        """The answers of these kinds (``log.lines``, ``trace.spans``, …), to cite or to see gaps in."""
+        return tuple(item for kind in kinds for item in self.asked.get(kind, ()))
+
+    def lines_of_pod(self, pod: str) -> tuple[Line, ...]:
+        return self._lines_by.get(("pod", pod), ())
+
+    def lines_of(self, service: str) -> tuple[Line, ...]:
+        """The log lines of every pod of a service, in the incident's window, oldest first."""
+        return self._lines_by.get(("service", service), ())
+
+    def lines_matching(
+        self, pattern: re.Pattern[str], *, service: str | None = None, since: timedelta | None = None
+    ) -> tuple[Line, ...]:
+        """Lines that hold the pattern, of one service or of all; ``since`` before the onset at most."""
+        lines: Iterable[Line] = self.lines if service is None else self.lines_of(service)
+        earliest = None if since is None else self.onset - since
+        return tuple(
+            line
+            for line in lines
+            if (earliest is None or line.at is None or line.at >= earliest) and pattern.search(line.text)
+        )
+
+    def tracks_of(self, name: str, metric: re.Pattern[str] | None = None) -> tuple[Track, ...]:
+        """The series of one object whose metric name matches."""
+        return tuple(
+            track
+            for track in self.tracks
+            if track.object == name and (metric is None or metric.search(track.series.name))
+        )
+
+
+def index_lines(lines: Iterable[Line]) -> Mapping[tuple[str, str], tuple[Line, ...]]:
+    """Lines by ("pod", name) and by ("service", name)."""
+    index: dict[tuple[str, str], list[Line]] = {}
+    for line in lines:
+        if line.pod:
+            index.setdefault(("pod", line.pod), []).append(line)
+        if line.service:
+            index.setdefault(("service", line.service), []).append(line)
+    return {key: tuple(items) for key, items in index.items()}
+
+
+def service_of_pod(pod: str) -> str:
+    """The workload's name by the shape of a pod's name, for pods whose owner was not read."""
+    return _POD_SUFFIX.sub("", pod)
+
+
+def parsed_line(
+    line: LogLine, evidence: Evidence, service: str, pod: str, level: str, *, previous: bool
+) -> Line:
+    return Line(
+        service=service,
+        pod=pod,
+        node=line.labels.get("node", ""),
+        at=line.at,
+        text=line.text,
+        level=level,
+        evidence=evidence,
+        previous=previous,
+    )
