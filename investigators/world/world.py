@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bot.domain.alert import Alert
-from bot.domain.evidence import Change, Evidence, LogLine, Series, TraceSpan
+from bot.domain.evidence import Change, Evidence, Series, TraceSpan
 from investigators.world.cluster import Cluster
 from investigators.world.graph import Graph
 
@@ -27,6 +27,7 @@ class Line:
     level: str
     evidence: Evidence
     previous: bool = False
+    span_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,18 +111,3 @@ def index_lines(lines: Iterable[Line]) -> Mapping[tuple[str, str], tuple[Line, .
 def service_of_pod(pod: str) -> str:
     """The workload's name by the shape of a pod's name, for pods whose owner was not read."""
     return _POD_SUFFIX.sub("", pod)
-
-
-def parsed_line(
-    line: LogLine, evidence: Evidence, service: str, pod: str, level: str, *, previous: bool
-) -> Line:
-    return Line(
-        service=service,
-        pod=pod,
-        node=line.labels.get("node", ""),
-        at=line.at,
-        text=line.text,
-        level=level,
-        evidence=evidence,
-        previous=previous,
-    )

@@ -1,0 +1,168 @@
+"""Series as curves that can be compared: counters as rates, sums over counts as means, codes as ratios."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from bot.domain.evidence import Evidence
+from investigators.signals.meaning import Meaning, is_counter, meaning_of
+from investigators.world.world import Track
+
+_CODE_LABELS = (
+    "code", "status", "status_code", "response_code", "http_status", "http_status_code", "grpc_code",
+    "grpc_status", "outcome", "result",
+)  # fmt: skip
+_OWNERS = ("instance", "pod", "container", "node", "namespace", "service", "job", "app", "endpoint")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """One quantity of one object over time. ``times`` are epoch seconds, oldest first; ``key`` is equal for
+    the same quantity of different objects, ``pod`` empty where it is not of one pod."""
+
+    object: str
+    object_kind: str
+    pod: str
+    key: str
+    meaning: Meaning
+    times: tuple[float, ...]
+    values: tuple[float, ...]
+    evidence: Evidence
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        return self.object, self.pod, self.key
+
+
+def curves_of(tracks: Iterable[Track]) -> list[Curve]:
+    """Every comparable curve; histogram buckets are left out, their sums and counts are not."""
+    plain: list[Curve] = []
+    counters: list[tuple[Track, Sequence[float], Sequence[float]]] = []
+    for track in tracks:
+        name = track.series.name
+        if name.endswith("_bucket") or len(track.series.samples) < 2:
+            continue
+        times = tuple(sample.at.timestamp() for sample in track.series.samples)
+        values = tuple(sample.value for sample in track.series.samples)
+        if is_counter(name):
+            rate_times, rates = _rates(times, values)
+            if rates:
+                counters.append((track, rate_times, rates))
+        else:
+            plain.append(_curve(track, _key(track), meaning_of(name), times, values))
+    return plain + _from_counters(counters)
+
+
+def _from_counters(counters: Sequence[tuple[Track, Sequence[float], Sequence[float]]]) -> list[Curve]:
+    curves: list[Curve] = []
+    by_identity = {
+        (t.object, t.pod, t.series.name, _key(t)): (t, times, rates) for t, times, rates in counters
+    }
+    ratios: dict[tuple[str, str, str], list[tuple[Track, Sequence[float], Sequence[float], bool]]] = {}
+    for track, times, rates in counters:
+        name = track.series.name
+        if name.endswith("_sum"):
+            continue
+        base = name.removesuffix("_count")
+        total = by_identity.get(
+            (track.object, track.pod, f"{base}_sum", _key(track).replace(name, f"{base}_sum"))
+        )
+        if name.endswith("_count") and total is not None:
+            mean = _quotient(times, total[2], rates)
+            if mean:
+                curves.append(_curve(track, f"mean {base}", meaning_of(base), *mean))
+            continue
+        code = next(
+            (track.series.labels[label] for label in _CODE_LABELS if track.series.labels.get(label)), None
+        )
+        if code is None:
+            curves.append(_curve(track, _key(track), _counter_meaning(name), times, rates))
+        else:
+            ratios.setdefault((track.object, track.pod, name), []).append((track, times, rates, _bad(code)))
+    for members in ratios.values():
+        curves += _ratio(members)
+    return curves
+
+
+def _ratio(members: Sequence[tuple[Track, Sequence[float], Sequence[float], bool]]) -> list[Curve]:
+    """The share of bad outcomes, and the traffic, of one counter that is split by outcome."""
+    bad: dict[float, float] = {}
+    every: dict[float, float] = {}
+    for _, times, rates, is_bad in members:
+        for at, rate in zip(times, rates, strict=True):
+            every[at] = every.get(at, 0.0) + rate
+            if is_bad:
+                bad[at] = bad.get(at, 0.0) + rate
+    times = sorted(at for at, rate in every.items() if rate > 0)
+    if len(times) < 2:
+        return []
+    track = members[0][0]
+    name = track.series.name
+    share = tuple(bad.get(at, 0.0) / every[at] for at in times)
+    return [
+        _curve(track, f"errors of {name}", Meaning.ERRORS, tuple(times), share),
+        _curve(track, f"traffic of {name}", Meaning.TRAFFIC, tuple(times), tuple(every[at] for at in times)),
+    ]
+
+
+def _bad(code: str) -> bool:
+    lowered = code.strip().lower()
+    if lowered[:1].isdigit():
+        return lowered.startswith("5") if len(lowered) == 3 else lowered not in ("0", "00")
+    return lowered not in ("ok", "success", "succeeded", "2xx", "3xx", "4xx", "1xx", "true", "hit")
+
+
+def _counter_meaning(name: str) -> Meaning:
+    meaning = meaning_of(name.removesuffix("_total").removesuffix("_count"))
+    # A count of slow or timed operations is traffic, not their duration.
+    return Meaning.TRAFFIC if meaning is Meaning.LATENCY else meaning
+
+
+def _rates(times: Sequence[float], values: Sequence[float]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Increase per second between neighbours; a reset counts from zero."""
+    at: list[float] = []
+    rates: list[float] = []
+    for (t0, v0), (t1, v1) in pairwise(zip(times, values, strict=True)):
+        if t1 > t0:
+            at.append(t1)
+            rates.append((v1 - v0 if v1 >= v0 else v1) / (t1 - t0))
+    return tuple(at), tuple(rates)
+
+
+def _quotient(
+    times: Sequence[float], above: Sequence[float], below: Sequence[float]
+) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    if len(above) != len(below):
+        return None
+    pairs = [(at, a / b) for at, a, b in zip(times, above, below, strict=True) if b > 0]
+    if len(pairs) < 2:
+        return None
+    return tuple(at for at, _ in pairs), tuple(value for _, value in pairs)
+
+
+def _key(track: Track) -> str:
+    labels = track.series.labels
+    rest = ",".join(f"{k}={labels[k]}" for k in sorted(labels) if k not in _OWNERS)
+    return f"{track.series.name}{{{rest}}}" if rest else track.series.name
+
+
+def _curve(
+    track: Track, key: str, meaning: Meaning, times: Sequence[float], values: Sequence[float]
+) -> Curve:
+    return Curve(
+        object=track.object,
+        object_kind=track.object_kind,
+        pod=track.pod,
+        key=key,
+        meaning=meaning,
+        times=tuple(times),
+        values=tuple(values),
+        evidence=track.evidence,
+    )
+
+
+def by_identity(curves: Iterable[Curve]) -> Mapping[tuple[str, str, str], Curve]:
+    """Curves to look up the same quantity of the same object at another time."""
+    return {curve.identity: curve for curve in curves}

@@ -1,0 +1,265 @@
+"""From answers to the world: whose series, whose log line, what depends on what."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from bot.domain.alert import Alert
+from bot.domain.evidence import Change, Evidence, TraceSpan
+from investigators.queries import (
+    ChangeQuery,
+    GraphQuery,
+    LogQuery,
+    ObjectQuery,
+    PodLogQuery,
+    Query,
+    SpanQuery,
+    SurveyQuery,
+)
+from investigators.templates import Level, level_of
+from investigators.world.cluster import WORKLOADS, Cluster, Thing
+from investigators.world.graph import Edge, Graph
+from investigators.world.world import Line, Track, World, index_lines, service_of_pod
+
+_SERVICE_LABELS = (
+    "service", "service_name", "app", "app_kubernetes_io_name", "application", "component", "microservice",
+    "destination_workload", "destination_service_name", "workload",
+)  # fmt: skip
+_WORKLOAD_LABELS = ("deployment", "statefulset", "daemonset", "job_name", "cronjob")
+_NODE_LABELS = ("node", "nodename", "host", "hostname", "instance")
+_HOST_NAME = re.compile(
+    r"(?<![\w.-])([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)(?:\.[a-z0-9-]+(?:\.svc[a-z.]*)?)?(?::\d+)?(?![\w-])"
+)
+_SPAN_IDS = ("span_id", "spanId", "spanid", "span")
+_LEVELS = {Level.FATAL: "fatal", Level.ERROR: "error", Level.WARNING: "warning", Level.PLAIN: ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """Names the object behind the labels of a series or of a log line."""
+
+    cluster: Cluster
+
+    def pod(self, namespace: str, pod: str, service: str) -> str:
+        """The service a pod belongs to: by its owners where they were read, else by the names."""
+        known = self.cluster.get("Pod", namespace, pod)
+        if known is None and not namespace:
+            known = next((one for one in self.cluster.of("Pod") if one.name == pod), None)
+        if known is not None:
+            return self.cluster.workload_name(known)
+        if service and (pod == service or pod.startswith(f"{service}-")):
+            return service
+        return service_of_pod(pod)
+
+    def of(self, labels: Mapping[str, str]) -> tuple[str, str, str]:
+        """(object, kind, pod)."""
+        service = next((labels[key] for key in _SERVICE_LABELS if labels.get(key)), "")
+        pod = labels.get("pod") or labels.get("pod_name") or labels.get("kubernetes_pod_name") or ""
+        if pod:
+            return self.pod(labels.get("namespace", ""), pod, service), "service", pod
+        workload = next((labels[key] for key in _WORKLOAD_LABELS if labels.get(key)), "")
+        if workload:
+            return workload, "service", ""
+        if service:
+            return service, "service", ""
+        node = next((labels[key] for key in _NODE_LABELS if labels.get(key)), "")
+        if node:
+            return node.rpartition(":")[0] or node, "node", ""
+        return labels.get("job", ""), "service", ""
+
+
+def build_world(
+    now: datetime,
+    onset: datetime,
+    alerts: tuple[Alert, ...],
+    subjects: Sequence[str],
+    answers: Sequence[tuple[Query, Evidence]],
+) -> World:
+    """Pure; the order of the answers does not matter but for ties."""
+    cluster = Cluster.build((q.object_kind, e) for q, e in answers if isinstance(q, ObjectQuery))
+    owners = Owners(cluster)
+    tracks: dict[bool, list[Track]] = {False: [], True: []}
+    lines: dict[bool, list[Line]] = {False: [], True: []}
+    spans: dict[bool, list[TraceSpan]] = {False: [], True: []}
+    changes: dict[str, Change] = {}
+    asked: dict[str, list[Evidence]] = {}
+    for query, evidence in answers:
+        asked.setdefault(query.kind, []).append(evidence)
+        if not evidence.usable:
+            continue
+        match query:
+            case SurveyQuery():
+                tracks[query.healthy] += _tracks(evidence, owners)
+            case LogQuery():
+                lines[query.healthy] += _lines(evidence, owners, previous=False)
+            case PodLogQuery():
+                lines[False] += _lines(evidence, owners, previous=query.previous)
+            case SpanQuery():
+                spans[query.healthy] += evidence.spans
+            case ChangeQuery():
+                changes |= {change.id: change for change in evidence.changes}
+            case _:
+                pass
+    ordered = sorted(lines[False], key=_line_order)
+    return World(
+        now=now,
+        onset=onset,
+        alerts=alerts,
+        subjects=tuple(subjects),
+        cluster=cluster,
+        graph=_graph(cluster, answers, spans[False] or spans[True]),
+        lines=tuple(ordered),
+        healthy_lines=tuple(sorted(lines[True], key=_line_order)),
+        tracks=tuple(tracks[False]),
+        healthy_tracks=tuple(tracks[True]),
+        spans=tuple(spans[False]),
+        healthy_spans=tuple(spans[True]),
+        changes=tuple(sorted(changes.values(), key=lambda change: (change.at, change.id))),
+        asked={kind: tuple(items) for kind, items in asked.items()},
+        _lines_by=index_lines(ordered),
+    )
+
+
+def _tracks(evidence: Evidence, owners: Owners) -> list[Track]:
+    found = []
+    for one in evidence.series:
+        name, kind, pod = owners.of(one.labels)
+        found.append(Track(object=name, object_kind=kind, pod=pod, series=one, evidence=evidence))
+    return found
+
+
+def _lines(evidence: Evidence, owners: Owners, *, previous: bool) -> list[Line]:
+    named: dict[tuple[str, str, str], str] = {}
+    found = []
+    for line in evidence.lines:
+        labels = line.labels
+        pod, service = labels.get("pod", ""), labels.get("service", "")
+        key = (labels.get("namespace", ""), pod, service)
+        if key not in named:
+            named[key] = owners.pod(*key) if pod else service or labels.get("app", "")
+        found.append(
+            Line(
+                service=named[key],
+                pod=pod,
+                node=labels.get("node", ""),
+                at=line.at,
+                text=line.text,
+                level=labels.get("level", "").lower() or _LEVELS[level_of(line.text)],
+                evidence=evidence,
+                previous=previous,
+                span_id=next((labels[name] for name in _SPAN_IDS if labels.get(name)), ""),
+            )
+        )
+    return found
+
+
+def _line_order(line: Line) -> float:
+    return line.at.timestamp() if line.at is not None else 0.0
+
+
+def _graph(cluster: Cluster, answers: Sequence[tuple[Query, Evidence]], spans: Sequence[TraceSpan]) -> Graph:
+    kinds: dict[str, str] = {}
+    edges: list[Edge] = []
+    for query, evidence in answers:
+        if isinstance(query, GraphQuery) and evidence.usable:
+            _declared(evidence, kinds, edges)
+    edges += _observed(spans)
+    edges += _from_cluster(cluster, kinds)
+    return Graph.build(kinds, edges)
+
+
+def _declared(evidence: Evidence, kinds: dict[str, str], edges: list[Edge]) -> None:
+    for record in evidence.records:
+        source, target = str(record.get("from") or ""), str(record.get("to") or "")
+        if source:
+            kinds.setdefault(source, str(record.get("from_kind") or "service"))
+        if not target:
+            continue
+        kinds.setdefault(target, str(record.get("to_kind") or "service"))
+        seen = record.get("seen_at")
+        edges.append(
+            Edge(
+                source=source,
+                target=target,
+                kind=str(record.get("kind") or "calls"),
+                origin=str(record.get("origin") or evidence.source),
+                seen_at=datetime.fromtimestamp(seen, UTC) if isinstance(seen, int | float) else None,
+                evidence_id=evidence.id,
+            )
+        )
+
+
+def _observed(spans: Sequence[TraceSpan]) -> list[Edge]:
+    """A span whose parent is in another service is a call; so is a client span that names its peer."""
+    owner = {span.span_id: span.service for span in spans}
+    seen: dict[tuple[str, str], datetime] = {}
+    for span in spans:
+        caller = owner.get(span.parent_id or "")
+        pair = (caller, span.service) if caller and caller != span.service else None
+        if pair is None and span.peer and span.peer != span.service:
+            pair = (span.service, span.peer)
+        if pair is not None and (pair not in seen or seen[pair] < span.start):
+            seen[pair] = span.start
+    return [Edge(source=a, target=b, kind="calls", origin="spans", seen_at=at) for (a, b), at in seen.items()]
+
+
+def _from_cluster(cluster: Cluster, kinds: dict[str, str]) -> list[Edge]:
+    """What Kubernetes objects say: where pods run, what Services and Ingresses lead to, whom the environment
+    of a container names."""
+    edges: list[Edge] = []
+    services = {(one.namespace, one.name): one for one in cluster.of("Service")}
+    names = {name for _, name in services}
+    for pod in cluster.of("Pod"):
+        owner = cluster.workload_name(pod)
+        kinds.setdefault(owner, "service")
+        node = str(pod.at("spec", "nodeName", default=""))
+        if node:
+            kinds[node] = "node"
+            edges.append(_edge(owner, node, "runs_on", "Pod", pod))
+    for service in services.values():
+        for workload in {cluster.workload_name(pod) for pod in cluster.pods_of(service)}:
+            edges.append(_edge(service.name, workload, "routes_to", "Service", service))
+    for ingress in cluster.of("Ingress"):
+        for name in _backends(ingress):
+            edges.append(_edge(ingress.name, name, "routes_to", "Ingress", ingress))
+    for owned in (one for name in WORKLOADS for one in cluster.of(name)):
+        if cluster.owner(owned) is None:
+            edges += _named_in_environment(cluster, owned, names)
+    return edges
+
+
+def _named_in_environment(cluster: Cluster, workload: Thing, services: set[str]) -> Iterable[Edge]:
+    pod: tuple[str, ...] = ("spec", "template", "spec")
+    if workload.kind == "CronJob":
+        pod = ("spec", "jobTemplate", *pod)
+    source = cluster.workload_name(workload)
+    for container in (*workload.items(*pod, "containers"), *workload.items(*pod, "initContainers")):
+        words = [str(one.get("value", "")) for one in container.get("env") or () if isinstance(one, Mapping)]
+        words += [str(word) for word in (*(container.get("args") or ()), *(container.get("command") or ()))]
+        for word in words:
+            for match in _HOST_NAME.finditer(word):
+                if match.group(1) in services:
+                    yield _edge(source, match.group(1), "calls", "configuration", workload)
+
+
+def _backends(ingress: Thing) -> set[str]:
+    found = set()
+    default = ingress.at("spec", "defaultBackend", "service", "name")
+    if default:
+        found.add(str(default))
+    for rule in ingress.items("spec", "rules"):
+        http = rule.get("http")
+        for path in (http.get("paths") or ()) if isinstance(http, Mapping) else ():
+            backend = path.get("backend", {}) if isinstance(path, Mapping) else {}
+            service = backend.get("service", {}) if isinstance(backend, Mapping) else {}
+            name = service.get("name") if isinstance(service, Mapping) else None
+            if name or backend.get("serviceName"):
+                found.add(str(name or backend["serviceName"]))
+    return found
+
+
+def _edge(source: str, target: str, kind: str, origin: str, thing: Thing) -> Edge:
+    return Edge(source=source, target=target, kind=kind, origin=origin, evidence_id=thing.evidence.id)
