@@ -103,11 +103,14 @@ class Handlers:
         gate_rows: GateStore,
         directory: Directory,
         clock: Clock,
+        *,
+        calibration: bool = False,
     ) -> None:
         self._reviewing = reviewing
         self._gate_rows = gate_rows
         self._directory = directory
         self._clock = clock
+        self._calibration = calibration
 
     async def handle(self, tx: Transaction, asked: Asked) -> Answer:
         if not may(asked.command, asked.person):
@@ -169,7 +172,7 @@ class Handlers:
         incident = await self._incident(tx, asked, name)
         if incident is None:
             return replies.no_such_incident(name)
-        view = await read_view(tx, incident.id)
+        view = await read_view(tx, incident.id, calibration=self._calibration)
         if view is None:
             return replies.no_such_incident(name)
         return why_reply(view) if isinstance(asked.command, Why) else incident_details(view)

@@ -19,6 +19,7 @@ from bot.domain.ids import DiagnosisId, IncidentId, RandomToken, new_id
 from bot.domain.incident import Incident, IncidentState, Mode
 from bot.ports import IncidentStore, Job, JobKind, Transaction
 from bot.telemetry import Metrics
+from bot.workflow.calibration import without_offers
 from bot.workflow.memory import remember
 from bot.workflow.requests import end_open_requests
 from investigators.ports import Case, Investigation, Investigator
@@ -61,6 +62,8 @@ class Investigating:
         metrics: Metrics,
         deadline: timedelta,
         on_error: Callable[[Exception], None],
+        *,
+        calibration: bool = False,
     ) -> None:
         self._store = store
         self._investigator = investigator
@@ -69,6 +72,7 @@ class Investigating:
         self._metrics = metrics
         self._deadline = deadline + _GRACE
         self._on_error = on_error
+        self._calibration = calibration
 
     async def run(self, subject: str) -> None:
         incident = await self._begin(IncidentId(subject))
@@ -81,6 +85,8 @@ class Investigating:
         case = Case(incident=incident, alerts=alerts, run=incident.run, now=now, recurrence=recurrence)
         with structlog.contextvars.bound_contextvars(incident=incident.short_id, run=incident.run):
             investigation = await self._investigate(case)
+        if self._calibration:
+            investigation = replace(investigation, diagnosis=without_offers(investigation.diagnosis))
         await self._finish(incident, investigation)
 
     async def _begin(self, incident_id: IncidentId) -> Incident | None:
