@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from bot.domain.diagnosis import Band
+from bot.domain.diagnosis import Band, Similar, Suspect
+from bot.domain.evidence import Change, LogLine, kept
 from bot.domain.ids import IncidentId
 from bot.domain.incident import IncidentState, Mode, Route
 from bot.domain.past import PastCause, Recurrence
@@ -14,6 +15,7 @@ from tests.contracts.store_nouns import (
     AnyStore,
     add_incident,
     diagnosis,
+    evidence,
     incident,
     notify_only,
     past_incident,
@@ -158,3 +160,44 @@ class MemoryContract:
         async with store.reading() as rows:
             found = await rows.recurrence_of(one, NOW)
         assert (found.resolved_within_week, found.last_cause) == (True, None)
+
+    async def test_what_is_kept_of_a_whole_world_is_read_back(self, store: AnyStore) -> None:
+        taken = kept(
+            replace(
+                evidence(),
+                lines=(LogLine(at=None, text="no time", labels={"pod": "cart-0"}),),
+                changes=(
+                    Change(id="a1b2", kind="deploy", at=NOW, service="cart", files=("a.py",), diff="+x"),
+                ),
+            )
+        )
+        await add_incident(store, incident())
+        async with store.transaction() as tx:
+            await tx.add_evidence(IncidentId("inc_1"), 1, [taken])
+        async with store.reading() as rows:
+            assert list(await rows.evidence_of(IncidentId("inc_1"), 1)) == [taken]
+
+    async def test_a_diagnosis_keeps_its_suspects_and_similar_incidents(self, store: AnyStore) -> None:
+        made = replace(
+            diagnosis(),
+            suspects=(Suspect(change_id="a1b2", kind="deploy", score=0.5, why="x", evidence_ids=(), at=NOW),),
+            no_culprit=False,
+            similar=(
+                Similar(
+                    incident_id=IncidentId("inc_0"),
+                    short_id="K7Q2",
+                    title="HighMemory",
+                    service="checkout",
+                    resolved_at=NOW - DAY,
+                    cause="a leak",
+                    resolution="a restart",
+                    shared=("memory_growth",),
+                    score=0.9,
+                ),
+            ),
+        )
+        await add_incident(store, incident())
+        async with store.transaction() as tx:
+            await tx.add_diagnosis(made)
+        async with store.reading() as rows:
+            assert await rows.latest_diagnosis(IncidentId("inc_1")) == made

@@ -18,12 +18,10 @@ def upgrade() -> None:
             "environment = json_extract(body, '$.environment')"
         )
     )
-    op.create_index(
-        "ix_incidents_service_opened", "incidents", ["service", "environment", "opened_at"], unique=False
-    )
-    op.create_index(
-        "ix_incidents_service_resolved", "incidents", ["service", "environment", "resolved_at"], unique=False
-    )
+    for name, at in (("opened", "opened_at"), ("resolved", "resolved_at")):
+        op.create_index(
+            f"ix_incidents_service_{name}", "incidents", ["service", "environment", "mode", at], unique=False
+        )
     op.create_table(
         "past",
         sa.Column("incident_id", sa.Text(), nullable=False),
