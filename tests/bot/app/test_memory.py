@@ -10,11 +10,13 @@ from datetime import timedelta
 
 import pytest
 
+from adapters.evidence.past import PastIncidents
 from bot.domain.diagnosis import Band, Hypothesis
-from bot.domain.evidence import Evidence, Fact, FactVerdict, LogLine, TraceSpan, content_digest
+from bot.domain.evidence import Evidence, Fact, FactVerdict, LogLine, TraceSpan, Window, content_digest
 from bot.domain.incident import Incident
 from bot.domain.past import PastCause, PastIncident, Recurrence
 from investigators.ports import Case, Investigation
+from investigators.queries import PastQuery
 from tests.bot.app.conftest import ANA, World, alert
 from tests.fakes.investigator import ScriptedInvestigator
 
@@ -221,3 +223,29 @@ async def test_a_flood_of_evidence_is_stored_small_and_signed_as_it_was(world: W
     (size,) = db.execute("SELECT max(length(body)) FROM evidence").fetchone()
     db.close()
     assert size < 200_000
+
+
+async def test_a_secret_in_an_alert_reaches_neither_the_memory_nor_a_card(
+    world: World, naming: Naming
+) -> None:
+    canary = "hunter2canary9f3e"
+    fired = alert()
+    fired["annotations"]["summary"] = f"login failed: password={canary} for ada.canary@example.org"
+    async with world.running() as app:
+        await world.send(fired)
+        await world.card()
+        await resolves(world)
+        await until_past(world, bool)
+        evidence = await PastIncidents(app.store, world.clock).ask(PastQuery(), _until_now(world), "cart")
+    assert evidence.objects
+    files = (path for path in (world.directory / "data").iterdir() if path.is_file())
+    everything = b"".join(path.read_bytes() for path in files)
+    everything += repr(evidence).encode() + repr(world.room.bot_messages()).encode()
+    assert canary.encode() not in everything
+    assert b"ada.canary@" not in everything
+    assert b"[redacted:" in everything
+
+
+def _until_now(world: World) -> Window:
+    now = world.clock.now()
+    return Window(start=now - timedelta(hours=1), end=now + timedelta(hours=1))
