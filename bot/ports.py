@@ -22,6 +22,7 @@ from bot.domain.ids import AlertId, ExecutionId, IncidentId, PersonId, ProposalI
 from bot.domain.incident import Incident
 from bot.domain.message import Message
 from bot.domain.outcome import Execution, Outcome
+from bot.domain.past import PastIncident, Recurrence
 from bot.domain.proposal import Proposal, Remediation
 
 __all__ = [
@@ -120,6 +121,19 @@ class Reading(Protocol):
 
     async def evidence_of(self, incident_id: IncidentId, run: int) -> Sequence[Evidence]: ...
     async def latest_diagnosis(self, incident_id: IncidentId) -> Diagnosis | None: ...
+    async def diagnoses_of(self, incident_id: IncidentId, limit: int) -> Sequence[Diagnosis]:
+        """Newest first."""
+        ...
+
+    async def past_incidents(self, limit: int, before: datetime) -> Sequence[PastIncident]:
+        """Those resolved before then that others may learn from, newest first. An incident that was opened
+        again is not over."""
+        ...
+
+    async def recurrence_of(self, incident: Incident, now: datetime) -> Recurrence:
+        """How often its service, in its environment and with its mode, has been in trouble."""
+        ...
+
     async def remediation_of(self, incident_id: IncidentId) -> Remediation | None:
         """What came of the newest remediation step."""
         ...
@@ -198,6 +212,10 @@ class Transaction(Reading, Protocol):
 
     async def add_evidence(self, incident_id: IncidentId, run: int, evidence: Sequence[Evidence]) -> None: ...
     async def add_diagnosis(self, diagnosis: Diagnosis) -> None: ...
+    async def remember(self, incident: PastIncident) -> None:
+        """Keep what is known of an incident that is over, in place of what was kept of it before."""
+        ...
+
     async def add_remediation(self, remediation: Remediation) -> None:
         """Store how the remediation step of ``remediation.run`` ended; that run then needs no more work."""
         ...

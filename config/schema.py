@@ -1,7 +1,8 @@
 """The configuration file as frozen models: unknown keys are refused, secrets never print.
 
 The sections stand by what they are about in :mod:`config.alerts`, :mod:`config.looking`,
-:mod:`config.people` and :mod:`config.acting`; all of them are importable from here.
+:mod:`config.investigation`, :mod:`config.people` and :mod:`config.acting`; all of them are importable from
+here.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from config.alerts import (
     SourceAuth,
     Suggest,
 )
+from config.investigation import Investigation
 from config.looking import Evidence, HostEvidence, HttpAuth, PrometheusSource, WatchedProcess
 from config.people import Chat, ConsoleChat, MatrixChat, PersonEntry, Room
 from config.types import Duration, Name, Regex, Section
@@ -53,6 +55,7 @@ __all__ = [
     "Hmac",
     "HostEvidence",
     "HttpAuth",
+    "Investigation",
     "Keys",
     "Ledger",
     "Limits",
@@ -101,6 +104,7 @@ class Config(Section):
         default=(), description="Shipped routes that come after those of `routes`. See docs/routing.md."
     )
     evidence: Evidence = Field(default=Evidence(), description="Where to look.")
+    investigation: Investigation = Field(default=Investigation(), description="What becomes of a diagnosis.")
     chat: Chat = Field(default=Chat(), description="Where to tell.")
     people: tuple[PersonEntry, ...] = Field(default=(), description="Who may do what.")
     policy: Policy = Field(default=Policy(), description="What needs whose approval.")

@@ -9,6 +9,8 @@ from bot.domain.evidence import Evidence, Fact, FactVerdict
 from bot.domain.ids import EvidenceId
 from bot.domain.incident import Incident
 from investigators.hypotheses import Candidate
+from investigators.ports import Case
+from investigators.recurrence import comes_back, told
 
 RESTART = "process.restart"
 _RESTART_HELPS = frozenset(
@@ -44,13 +46,15 @@ STEPS: Mapping[str, tuple[str, ...]] = {
 
 
 def suggest(
-    incident: Incident, top: Candidate, facts: Sequence[Fact], evidence: Mapping[EvidenceId, Evidence]
+    case: Case, top: Candidate, facts: Sequence[Fact], evidence: Mapping[EvidenceId, Evidence]
 ) -> tuple[SuggestedAction | None, str | None]:
     """The action that would help, or why a likely one is not suggested.
 
     The route's declared action wins when the evidence agrees with it. By itself this suggests only a
-    restart, only of a process that evidence names, and not again after one has not held.
+    restart, only of a process that evidence names, and not again where the service came back to trouble:
+    after this incident was resolved and opened again, or after another one of it was resolved lately.
     """
+    incident = case.incident
     fault = top.hypothesis.fault
     process = _named_process(top, evidence)
     declared = incident.route.suggested_action
@@ -65,6 +69,12 @@ def suggest(
         return (
             None,
             f"A restart of {name} is not suggested again: the incident came back after it was resolved.",
+        )
+    if comes_back(case.recurrence, top.hypothesis):
+        return (
+            None,
+            f"A restart of {name} is not suggested again: {told(case.recurrence)}. "
+            "Find what makes it come back.",
         )
     return _action(RESTART, {"process": name}, name, top, ids), None
 

@@ -26,6 +26,8 @@ from investigators.critic import Verdict
 from investigators.entities import Entity
 from investigators.hypotheses import CONFLICT_CAP, WEIGHTS, Candidate, Conflict
 from investigators.pack import Pack
+from investigators.ports import Case
+from investigators.recurrence import comes_back, told
 
 _LEAST_SCORE = 0.35
 _CLOSE = 0.10
@@ -69,11 +71,11 @@ def write_diagnosis(findings: Findings, at: datetime, seconds: float, *, more_en
     top = standing[0] if standing else None
     band = _band(top, standing)
     gaps = _gaps(findings, more_entities)
-    recurrence = _recurrence(findings.pack)
+    recurrence = _recurrence(findings.pack.case, top)
     suggestion, refusal = (None, None)
     verdict = _verdict(findings, top, band)
     if top is not None and verdict in (DiagnosisVerdict.ACTION_NEEDED, DiagnosisVerdict.ACTION_SUGGESTED):
-        suggestion, refusal = suggest(case.incident, top, findings.facts, evidence)
+        suggestion, refusal = suggest(case, top, findings.facts, evidence)
     return Diagnosis(
         id=DiagnosisId(_id(findings.pack)),
         incident_id=case.incident.id,
@@ -190,13 +192,15 @@ def _scope(findings: Findings, top: Candidate) -> list[Fact]:
     ]
 
 
-def _recurrence(pack: Pack) -> str | None:
-    incident = pack.case.incident
+def _recurrence(case: Case, top: Candidate | None) -> str | None:
+    incident = case.incident
     parts = []
     if incident.flaps:
         parts.append(f"its alerts have gone away and come back {_times(incident.flaps)}")
     if incident.reopened:
         parts.append(f"the incident was resolved and opened again {_times(incident.reopened)}")
+    if comes_back(case.recurrence, None if top is None else top.hypothesis):
+        parts.append(told(case.recurrence))
     return None if not parts else f"This keeps coming back: {' and '.join(parts)}."
 
 

@@ -17,16 +17,19 @@ from bot.domain.alert import Alert
 from bot.domain.diagnosis import Diagnosis
 from bot.domain.evidence import Evidence, Window
 from bot.domain.incident import Incident
+from bot.domain.past import PastIncident, Recurrence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One question to the investigators: this incident, its current alerts, at this moment."""
+    """One question to the investigators: this incident, its current alerts, at this moment, and how often its
+    service has been in trouble."""
 
     incident: Incident
     alerts: tuple[Alert, ...]
     run: int
     now: datetime
+    recurrence: Recurrence = field(default_factory=Recurrence)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,4 +166,13 @@ class HostSource(Protocol):
     async def exits(self, query: HostQuery, window: Window) -> Evidence:
         """Records {name, pid, exit_code, signal, at} where a supervisor recorded them, ``at`` in epoch
         seconds, ``signal`` a number or None; kind ``host.exits``."""
+        ...
+
+
+class PastMemory(Protocol):
+    """What is kept of incidents that are over."""
+
+    async def past_incidents(self, limit: int, before: datetime) -> Sequence[PastIncident]:
+        """Those resolved before then that others may learn from, newest first. An incident that was opened
+        again is not over. Raises Unavailable, or IntegrityError for a row that cannot be read."""
         ...

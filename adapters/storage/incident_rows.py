@@ -112,11 +112,11 @@ _EVIDENCE = (
     .where(evidence.c.incident_id == bindparam("id"), evidence.c.run == bindparam("run"))
     .order_by(evidence.c.seq)
 )
-_DIAGNOSIS = (
+_DIAGNOSES = (
     select(diagnoses.c.body)
     .where(diagnoses.c.incident_id == bindparam("id"))
     .order_by(diagnoses.c.seq.desc())
-    .limit(1)
+    .limit(bindparam("limit", type_=Integer))
 )
 _REMEDIATION = (
     select(remediations.c.body)
@@ -189,8 +189,11 @@ class IncidentRows:
         return [self._codec.decode(Evidence, row[0]) for row in found]
 
     async def latest_diagnosis(self, incident_id: IncidentId) -> Diagnosis | None:
-        body = await self._rows.value(_DIAGNOSIS, id=incident_id)
-        return None if body is None else self._codec.decode(Diagnosis, body)
+        return next(iter(await self.diagnoses_of(incident_id, 1)), None)
+
+    async def diagnoses_of(self, incident_id: IncidentId, limit: int) -> Sequence[Diagnosis]:
+        found = await self._rows.all(_DIAGNOSES, id=incident_id, limit=limit)
+        return [self._codec.decode(Diagnosis, row[0]) for row in found]
 
     async def remediation_of(self, incident_id: IncidentId) -> Remediation | None:
         body = await self._rows.value(_REMEDIATION, id=incident_id)

@@ -32,6 +32,7 @@ from bot.domain.errors import Unavailable
 from bot.domain.ids import ExecutionId, RequestId
 from bot.domain.incident import IncidentState
 from bot.domain.outcome import Execution, ExecutionResult
+from bot.domain.past import PastIncident
 from bot.ports import Job, PendingJob
 
 Wake = Callable[[Job, datetime | None], None]
@@ -56,7 +57,7 @@ class Counts:
 
 
 class SqlStore:
-    """IncidentStore, AlertSink, Inbox, GateStore and LedgerRows in one. Made by :func:`open_store`."""
+    """IncidentStore, PastMemory, AlertSink, Inbox, GateStore and LedgerRows. Made by :func:`open_store`."""
 
     def __init__(
         self,
@@ -130,6 +131,12 @@ class SqlStore:
                 live_incidents=int(await rows.value(_LIVE_INCIDENTS) or 0),
                 pending_deliveries=int(await rows.value(_PENDING_DELIVERIES) or 0),
             )
+
+    # PastMemory
+
+    async def past_incidents(self, limit: int, before: datetime) -> Sequence[PastIncident]:
+        async with self.reading() as rows:
+            return await rows.past_incidents(limit, before)
 
     # AlertSink
 

@@ -61,6 +61,8 @@ incidents = Table(
     _flag("live"),
     _text("mode"),
     _text("source"),
+    _text("service", nullable=True),
+    _text("environment", nullable=True),
     _text("group_key"),
     _text("correlation", nullable=True),
     _text("opened_at"),
@@ -84,6 +86,10 @@ Index(
     incidents.c.resolved_at,
 )
 Index("ix_incidents_correlation", incidents.c.correlation, incidents.c.state, incidents.c.resolved_at)
+# Counting incidents of a service reads nothing but this index.
+_service = (incidents.c.service, incidents.c.environment, incidents.c.mode)
+Index("ix_incidents_service_opened", *_service, incidents.c.opened_at)
+Index("ix_incidents_service_resolved", *_service, incidents.c.resolved_at)
 Index("ix_incidents_updated", incidents.c.updated_at, sqlite_where=text("state <> 'closed'"))
 Index("ix_incidents_unannounced", incidents.c.seq, sqlite_where=text("announced < change"))
 
@@ -140,6 +146,16 @@ diagnoses = Table(
     _text("body"),
 )
 Index("ix_diagnoses_incident", diagnoses.c.incident_id, diagnoses.c.seq)
+
+past = Table(
+    "past",
+    metadata,
+    Column("incident_id", Text, ForeignKey("incidents.id"), primary_key=True),
+    _text("resolved_at"),
+    _flag("offered"),
+    _text("body"),
+)
+Index("ix_past_offered", past.c.resolved_at, sqlite_where=text("offered = 1"))
 
 remediations = Table(
     "remediations",

@@ -13,6 +13,7 @@ from adapters.storage.chat_rows import ChatRows, HandedOut
 from adapters.storage.codec import Codec
 from adapters.storage.incident_changes import IncidentChanges
 from adapters.storage.incident_rows import IncidentRows
+from adapters.storage.memory_rows import MemoryChanges, MemoryRows
 from adapters.storage.outbox_changes import OutboxChanges
 from adapters.storage.rows import Rows
 from adapters.storage.tables import incidents, ledger
@@ -30,7 +31,7 @@ _APPEND = insert(ledger).values(
 )
 
 
-class SqlReading(IncidentRows, ApprovalRows, ChatRows):
+class SqlReading(IncidentRows, MemoryRows, ApprovalRows, ChatRows):
     """Queries over the snapshot of one connection's transaction."""
 
     def __init__(self, rows: Rows, codec: Codec, handed_out: HandedOut) -> None:
@@ -39,7 +40,16 @@ class SqlReading(IncidentRows, ApprovalRows, ChatRows):
         self._handed_out = handed_out
 
 
-class SqlTransaction(IncidentChanges, ApprovalChanges, OutboxChanges, IncidentRows, ApprovalRows, ChatRows):
+class SqlTransaction(
+    IncidentChanges,
+    MemoryChanges,
+    ApprovalChanges,
+    OutboxChanges,
+    IncidentRows,
+    MemoryRows,
+    ApprovalRows,
+    ChatRows,
+):
     """Changes on the writer's connection. Valid only inside ``SqlStore.transaction()``."""
 
     def __init__(self, rows: Rows, codec: Codec, handed_out: HandedOut, clock: Clock, head: Head) -> None:

@@ -71,6 +71,11 @@ def freezes(config: Config) -> tuple[FreezeWindow, ...]:
     return tuple(FreezeWindow.parse(f.start, f.end, f.reason) for f in config.policy.freezes)
 
 
+def may_execute(config: Config) -> bool:
+    """Whether anything may be executed at all: in calibration nothing is, whatever else is configured."""
+    return config.execution.enabled and not config.investigation.calibration
+
+
 def build_inspectors(config: Config, seams: Seams, session: aiohttp.ClientSession) -> dict[str, Inspector]:
     """The reading halves, by executor name: they look, try and verify, and cannot change anything."""
     if seams.acting is not None:
@@ -93,7 +98,7 @@ def build_inspectors(config: Config, seams: Seams, session: aiohttp.ClientSessio
 
 def _build_executors(config: Config, seams: Seams, session: aiohttp.ClientSession) -> Mapping[str, Executor]:
     executors: dict[str, Executor] = {}
-    if not config.execution.enabled:
+    if not may_execute(config):
         return executors
     if seams.acting is not None:
         return {name: executor for name, (_, executor) in seams.acting.items()}

@@ -27,7 +27,7 @@ from approvals.catalogue import builtin_catalogue
 from approvals.document import RiskSettings
 from approvals.gate import Gate
 from approvals.ledger import Entry
-from bot.app.acting import Keys, build_gate, build_inspectors, build_policy, load_keys
+from bot.app.acting import Keys, build_gate, build_inspectors, build_policy, load_keys, may_execute
 from bot.app.chats import bind_rooms, open_chats
 from bot.app.evidence import build_investigator
 from bot.app.seams import Seams
@@ -41,6 +41,7 @@ from bot.ports import Chat, JobKind
 from bot.supervisor import Stage, run_until, stop_in_stages
 from bot.telemetry import Metrics
 from bot.workflow.announcement import Announcing
+from bot.workflow.calibration import withdraw_offers
 from bot.workflow.checkpointing import Checkpointing
 from bot.workflow.delivery import Delivering, Rooms
 from bot.workflow.execution import Executing, Recovering
@@ -224,6 +225,7 @@ class _Work:
         rooms: Rooms,
     ) -> None:
         clock, token = seams.clock, seams.token
+        calibration = config.investigation.calibration
         people = directory(config)
         settings = approval_settings(config)
         schedule = verification(config)
@@ -251,6 +253,7 @@ class _Work:
             metrics,
             config.evidence.deadline,
             seams.on_error,
+            calibration=calibration,
         )
         self._remediating = Remediating(
             store,
@@ -262,18 +265,19 @@ class _Work:
             keys.must_sign,
             clock,
             token,
-            execution_enabled=config.execution.enabled,
+            execution_enabled=may_execute(config),
+            calibration=calibration,
         )
         self._executing = Executing(store, self.gate.open, Recovering(store, clock), schedule, metrics)
         self._verifying = Verifying(store, inspectors, schedule, clock)
         self._expiring = Expiring(store, clock)
         self._reminding = Reminding(store, settings, clock)
-        self._announcing = Announcing(store, clock)
+        self._announcing = Announcing(store, clock, calibration=calibration)
         self._delivering = Delivering(store, rooms, clock, seams.on_error)
         self._inbound = HandlingInbound(
             store,
             store,
-            Handlers(reviewing, store, people, clock),
+            Handlers(reviewing, store, people, clock, calibration=calibration),
             reviewing,
             people,
             rooms,
@@ -312,9 +316,12 @@ async def _recover(config: Config, seams: Seams, store: SqlStore, queue: LocalQu
             ServiceStarted(
                 version=version("assent"),
                 config_digest=config_digest(config),
-                execution_enabled=config.execution.enabled,
+                execution_enabled=may_execute(config),
             )
         )
+    if config.investigation.calibration:
+        withdrawn = await withdraw_offers(store, seams.clock, await store.pending_work())
+        _log.warning("calibration", offers="none", withdrawn=withdrawn)
     if settled:
         _log.warning("executions_of_unknown_outcome", count=settled)
     for item in await store.pending_work():

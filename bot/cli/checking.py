@@ -15,7 +15,7 @@ from adapters.anchors import FileAnchors
 from adapters.storage import open_ledger
 from approvals.document import RiskSettings
 from approvals.ports import Inspector
-from bot.app.acting import build_inspectors, build_policy, load_keys, probe_alertmanager
+from bot.app.acting import build_inspectors, build_policy, load_keys, may_execute, probe_alertmanager
 from bot.app.evidence import probe_sources
 from bot.app.seams import Seams
 from bot.cli.loading import load_config
@@ -57,7 +57,9 @@ async def check(path: Path, *, as_json: bool, dump: bool) -> int:
         return 0 if good else 1
     for finding in findings:
         say(f"{'✔' if finding.ok else '✘'} {finding.name}: {finding.detail}")
-    mode = "may execute approved actions" if config.execution.enabled else "advises only, executes nothing"
+    mode = "may execute approved actions" if may_execute(config) else "advises only, executes nothing"
+    if config.investigation.calibration:
+        mode = "calibrates: it diagnoses and offers nothing"
     say(f"\n{'Everything works' if good else 'Something does not work'}; this configuration {mode}.")
     return 0 if good else 1
 

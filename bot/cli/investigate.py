@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -20,6 +21,7 @@ from bot.domain.alert import Alert, AlertStatus
 from bot.domain.batch import BodyError
 from bot.domain.errors import InputError, UserError
 from bot.messages.incident import diagnosis_reply
+from bot.workflow.calibration import without_offers
 from bot.workflow.intake import open_incident
 from config.schema import Config
 from investigators.ports import Case, Investigation
@@ -41,10 +43,13 @@ async def investigate(config_path: Path, alert_path: Path, *, as_json: bool) -> 
     async with aiohttp.ClientSession() as session:
         investigator = build_investigator(config, seams, session)
         answer = await investigator.investigate(Case(incident=incident, alerts=tuple(alerts), run=1, now=now))
+    calibration = config.investigation.calibration
+    if calibration:
+        answer = replace(answer, diagnosis=without_offers(answer.diagnosis))
     if as_json:
         say(_as_json(answer))
     else:
-        say(render(diagnosis_reply(answer.diagnosis, incident)))
+        say(render(diagnosis_reply(answer.diagnosis, incident, calibration=calibration)))
     return 0
 
 

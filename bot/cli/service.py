@@ -10,6 +10,7 @@ from pathlib import Path
 
 import structlog
 
+from bot.app.acting import may_execute
 from bot.app.build import build
 from bot.cli.loading import load_config
 from bot.telemetry import configure_logging
@@ -33,7 +34,7 @@ async def run(path: Path) -> int:
             "started",
             port=app.port,
             chats=sorted(app.chats),
-            execution="enabled" if config.execution.enabled else "advisory only",
+            execution="enabled" if may_execute(config) else "advisory only",
         )
         try:
             await app.run(stop)

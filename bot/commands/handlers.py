@@ -29,7 +29,7 @@ from bot.domain.chat import CommandReceived
 from bot.domain.clock import Clock
 from bot.domain.errors import InvalidTransition
 from bot.domain.ids import IncidentId
-from bot.domain.incident import Incident
+from bot.domain.incident import Incident, Mode
 from bot.domain.message import Message
 from bot.messages import replies
 from bot.messages.incident import incident_details, why_reply
@@ -103,11 +103,14 @@ class Handlers:
         gate_rows: GateStore,
         directory: Directory,
         clock: Clock,
+        *,
+        calibration: bool = False,
     ) -> None:
         self._reviewing = reviewing
         self._gate_rows = gate_rows
         self._directory = directory
         self._clock = clock
+        self._calibration = calibration
 
     async def handle(self, tx: Transaction, asked: Asked) -> Answer:
         if not may(asked.command, asked.person):
@@ -169,7 +172,7 @@ class Handlers:
         incident = await self._incident(tx, asked, name)
         if incident is None:
             return replies.no_such_incident(name)
-        view = await read_view(tx, incident.id)
+        view = await read_view(tx, incident.id, calibration=self._calibration)
         if view is None:
             return replies.no_such_incident(name)
         return why_reply(view) if isinstance(asked.command, Why) else incident_details(view)
@@ -238,8 +241,9 @@ class Handlers:
             moved = await begin_investigation(tx, incident, self._clock.now(), f"asked by {who}")
         except InvalidTransition:
             return replies.refused("rerun", f"{incident.short_id} is {incident.state.value} now")
-        # Who asks wants to hear, whatever its alerts said.
-        await tx.save_incident(replace(moved, route=replace(moved.route, digest=False)))
+        # Who asks wants to hear and wants it looked at, whatever its alerts said.
+        route = replace(moved.route, digest=False, mode=Mode.INVESTIGATE)
+        await tx.save_incident(replace(moved, route=route))
         return replies.investigation_begun(f"{incident.short_id}, run {moved.run}")
 
     async def _switch(self, tx: Transaction, asked: Asked, *, paused: bool, reason: str | None) -> Message:

@@ -72,6 +72,22 @@ class Suspect:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Similar:
+    """A past incident that looks like this one. ``score`` is between 0 and 1; ``shared`` says in what they
+    are alike; ``cause`` what the past one was put down to and ``resolution`` what ended it then."""
+
+    incident_id: IncidentId
+    short_id: str
+    title: str
+    service: str
+    resolved_at: datetime | None
+    cause: str
+    resolution: str
+    shared: tuple[str, ...]
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
     """Something we could not look at, why, and the command with which a person can."""
 
@@ -123,3 +139,4 @@ class Diagnosis:
     cost: Cost = field(default_factory=lambda: Cost(seconds=0.0))
     suspects: tuple[Suspect, ...] = ()
     no_culprit: bool | None = None
+    similar: tuple[Similar, ...] = ()

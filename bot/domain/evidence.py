@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeVar
 
 from bot.domain.ids import Digest, EvidenceId
+
+_KEPT_SERIES = 50
+_KEPT_SAMPLES = 200
+_KEPT_ROWS = 200
+"""Lines, records and changes."""
+_KEPT_TEXT = 500
+"""Characters of one line, of one value of a record, of one diff."""
+_KEPT_FILES = 50
+
+_Item = TypeVar("_Item")
 
 
 class EvidenceStatus(StrEnum):
@@ -143,6 +153,40 @@ class Evidence:
 def content_digest(text: str) -> Digest:
     """SHA-256 of the redacted excerpt, as lower-case hex."""
     return Digest(sha256(text.encode()).hexdigest())
+
+
+def kept(evidence: Evidence) -> Evidence:
+    """What the store keeps of an answer: all that people are shown, and a small part of the data.
+
+    Without spans and objects; at most 50 series of 200 samples, evenly thinned, the newest 200 lines, 200
+    records and 200 changes, each text cut at 500 characters. Rules have seen the whole answer and
+    ``content_digest`` is over the excerpt, so nothing that was concluded or signed depends on the rest.
+    """
+    return replace(
+        evidence,
+        series=tuple(
+            replace(one, samples=_thinned(one.samples, _KEPT_SAMPLES))
+            for one in _thinned(evidence.series, _KEPT_SERIES)
+        ),
+        lines=tuple(replace(one, text=one.text[:_KEPT_TEXT]) for one in evidence.lines[-_KEPT_ROWS:]),
+        records=tuple(
+            {name: value[:_KEPT_TEXT] if isinstance(value, str) else value for name, value in record.items()}
+            for record in evidence.records[:_KEPT_ROWS]
+        ),
+        changes=tuple(
+            replace(one, diff=one.diff[:_KEPT_TEXT], files=one.files[:_KEPT_FILES])
+            for one in evidence.changes[-_KEPT_ROWS:]
+        ),
+        spans=(),
+        objects=(),
+    )
+
+
+def _thinned(items: Sequence[_Item], most: int) -> tuple[_Item, ...]:
+    """At most so many of them, evenly chosen, the first and the last among them."""
+    if len(items) <= most:
+        return tuple(items)
+    return tuple(items[round(number * (len(items) - 1) / (most - 1))] for number in range(most))
 
 
 class FactVerdict(StrEnum):

@@ -7,9 +7,31 @@ from bot.domain.diagnosis import Diagnosis, DiagnosisVerdict
 from bot.domain.evidence import FactVerdict
 from bot.domain.incident import Incident, IncidentState, Mode
 from bot.domain.message import Block, Bullets, Fields, Message, Paragraph, Span, Tone, paragraph
+from bot.domain.past import Recurrence
 from bot.domain.proposal import Remediation, RemediationKind
+from bot.messages.findings import (
+    causes_block,
+    changes_block,
+    evidence_block,
+    footer,
+    gaps_block,
+    recurrence_text,
+    ruled_out_block,
+    similar_block,
+    steps_block,
+)
 from bot.messages.view import IncidentView
-from bot.messages.words import STATE_WORDS, clock_time, code, duration, outside, span, strong, tone
+from bot.messages.words import (
+    CALIBRATION,
+    STATE_WORDS,
+    clock_time,
+    code,
+    duration,
+    outside,
+    span,
+    strong,
+    tone,
+)
 
 _MEMBERS_SHOWN = 5
 
@@ -19,6 +41,8 @@ _VERDICTS = {
     DiagnosisVerdict.NO_ACTION: "no action needed",
     DiagnosisVerdict.INCONCLUSIVE: "inconclusive: manual triage needed",
 }
+
+_CALIBRATION = ("Mode", (span(CALIBRATION),))
 
 
 def root_card(view: IncidentView) -> Message:
@@ -41,12 +65,15 @@ def root_card(view: IncidentView) -> Message:
     if incident.quiet:
         pairs.append(("Told", (span("in no room: its alert is for the digest"),)))
     pairs.append(("Alerts", (span(_alert_counts(incident)),)))
+    pairs += _recurs(view.recurrence)
     pairs.append(("Opened", (span(clock_time(incident.opened_at)),)))
     if incident.resolved_at and incident.state is IncidentState.RESOLVED:
         pairs.append(("Lasted", (span(duration(incident.resolved_at - incident.opened_at)),)))
     if view.diagnosis is not None and view.diagnosis.root_cause:
         cause = view.diagnosis.root_cause
         pairs.append(("Cause", (outside(cause), span(f" (confidence {view.diagnosis.band.value})"))))
+    if view.calibration:
+        pairs.append(_CALIBRATION)
     blocks: list[Block] = [Fields(pairs=tuple(pairs))]
     members = _members(view)
     if members is not None:
@@ -100,47 +127,43 @@ def _links(view: IncidentView) -> tuple[Span, ...]:
     return tuple(spans)
 
 
-def diagnosis_reply(diagnosis: Diagnosis, incident: Incident) -> Message:
+def diagnosis_reply(
+    diagnosis: Diagnosis,
+    incident: Incident,
+    recurrence: Recurrence | None = None,
+    *,
+    calibration: bool = False,
+) -> Message:
     """The diagnosis in the thread: claims with their evidence, what was ruled out, what is not known."""
-    blocks: list[Block] = [
-        Paragraph(spans=(strong("Summary: "), outside(diagnosis.summary))),
-        Fields(
-            pairs=(
-                ("Verdict", (span(_VERDICTS[diagnosis.verdict]),)),
-                ("Root cause", (outside(diagnosis.root_cause or "not found"),)),
-                ("Confidence", (span(diagnosis.band.value),)),
-            )
-        ),
+    pairs: list[tuple[str, tuple[Span, ...]]] = [
+        ("Verdict", (span(_VERDICTS[diagnosis.verdict]),)),
+        ("Root cause", (outside(diagnosis.root_cause or "not found"),)),
+        ("Confidence", (span(diagnosis.band.value),)),
     ]
-    if diagnosis.citations:
-        items = []
-        for citation in diagnosis.citations:
-            line = [code(citation.evidence_id[-6:]), span(f" {citation.source}: "), outside(citation.finding)]
-            if citation.link:
-                line += [span(" "), Span(text="open", link=citation.link)]
-            items.append(tuple(line))
-        blocks.append(Bullets(title="Evidence", items=tuple(items)))
-    if diagnosis.ruled_out:
-        blocks.append(Bullets(title="Ruled out", items=tuple((outside(x),) for x in diagnosis.ruled_out)))
-    if diagnosis.gaps:
-        gaps = []
-        for gap in diagnosis.gaps:
-            line = [outside(f"{gap.what}: {gap.reason}")]
-            if gap.manual:
-                line += [span(" — look yourself: "), code(gap.manual)]
-            gaps.append(tuple(line))
-        blocks.append(Bullets(title="Not known", items=tuple(gaps)))
-    if diagnosis.steps:
-        blocks.append(Bullets(title="Suggested steps", items=tuple((outside(x),) for x in diagnosis.steps)))
-    cost = "" if diagnosis.cost.usd in (None, 0) else f" · {diagnosis.cost.usd:.2f} USD"
-    blocks.append(
-        paragraph(f"run {diagnosis.run} · by {diagnosis.origin.value} · {diagnosis.cost.seconds:.1f} s{cost}")
-    )
+    pairs += _recurs(recurrence)
+    if calibration:
+        pairs.append(_CALIBRATION)
     return Message(
         title=f"Diagnosis of {incident.short_id}",
-        blocks=tuple(blocks),
+        blocks=(
+            Paragraph(spans=(strong("Summary: "), outside(diagnosis.summary))),
+            Fields(pairs=tuple(pairs)),
+            *evidence_block(diagnosis),
+            *causes_block(diagnosis),
+            *changes_block(diagnosis),
+            *similar_block(diagnosis),
+            *ruled_out_block(diagnosis),
+            *gaps_block(diagnosis),
+            *steps_block(diagnosis),
+            footer(diagnosis),
+        ),
         tone=Tone.MUTED if diagnosis.verdict is DiagnosisVerdict.INCONCLUSIVE else Tone.WARNING,
     )
+
+
+def _recurs(recurrence: Recurrence | None) -> list[tuple[str, tuple[Span, ...]]]:
+    text = None if recurrence is None else recurrence_text(recurrence)
+    return [] if text is None else [("Recurs", (span(text),))]
 
 
 def remediation_reply(remediation: Remediation, incident: Incident) -> Message | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from approvals.model import ApprovalRequest, Review
 from bot.domain.alert import StoredAlert
 from bot.domain.diagnosis import Diagnosis
 from bot.domain.incident import Incident
 from bot.domain.outcome import Execution, Outcome
+from bot.domain.past import Recurrence
 from bot.domain.proposal import Proposal, Remediation
 
 
@@ -36,7 +37,8 @@ class IncidentView:
     """One consistent snapshot. ``change`` is the change counter the snapshot was taken at.
 
     ``alerts`` holds the last known state of at most a few members; ``incident.firing`` and
-    ``incident.alerts_total`` count all of them. ``requests`` are oldest first.
+    ``incident.alerts_total`` count all of them. ``requests`` are oldest first. ``recurrence`` is as it was
+    when the incident opened. ``calibration``: nothing is offered here.
     """
 
     incident: Incident
@@ -45,3 +47,5 @@ class IncidentView:
     diagnosis: Diagnosis | None
     remediation: Remediation | None
     requests: tuple[RequestView, ...]
+    recurrence: Recurrence = field(default_factory=Recurrence)
+    calibration: bool = False

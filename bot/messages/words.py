@@ -24,6 +24,11 @@ STATE_WORDS: dict[IncidentState, str] = {
     IncidentState.CLOSED: "closed",
 }
 
+SHORT = 300
+"""Characters of one finding, reason or title in chat."""
+
+CALIBRATION = "calibration: nothing is offered"
+
 _ENDED = {IncidentState.RESOLVED, IncidentState.CLOSED}
 _BAD = {IncidentState.FAILED, IncidentState.OUTCOME_UNKNOWN}
 
@@ -40,6 +45,10 @@ def clock_time(moment: datetime) -> str:
     return moment.strftime("%H:%M:%S UTC")
 
 
+def date_time(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M UTC")
+
+
 def duration(length: timedelta) -> str:
     """``1h 05m``, ``4m 30s``, ``12s``: two units at most."""
     seconds = max(0, int(length.total_seconds()))
@@ -52,6 +61,11 @@ def duration(length: timedelta) -> str:
     if minutes:
         return f"{minutes}m {seconds:02d}s" if seconds else f"{minutes}m"
     return f"{seconds}s"
+
+
+def short(text: str) -> str:
+    """Text cut to what one line of a chat can hold."""
+    return text if len(text) <= SHORT else f"{text[: SHORT - 1].rstrip()}…"
 
 
 def span(text: str) -> Span:

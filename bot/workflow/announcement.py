@@ -39,7 +39,9 @@ _MEMBERS = 20
 _Evidence = tuple[Evidence, ...]
 
 
-async def read_view(rows: Reading, incident_id: IncidentId) -> IncidentView | None:
+async def read_view(
+    rows: Reading, incident_id: IncidentId, *, calibration: bool = False
+) -> IncidentView | None:
     """Everything stored about one incident, in one snapshot."""
     incident = await rows.incident(incident_id)
     if incident is None:
@@ -67,20 +69,23 @@ async def read_view(rows: Reading, incident_id: IncidentId) -> IncidentView | No
         diagnosis=await rows.latest_diagnosis(incident_id),
         remediation=await rows.remediation_of(incident_id),
         requests=tuple(requests),
+        recurrence=await rows.recurrence_of(incident, incident.opened_at),
+        calibration=calibration,
     )
 
 
 class Announcing:
     """Brings an incident's threads up to date with its rows."""
 
-    def __init__(self, store: IncidentStore, clock: Clock) -> None:
+    def __init__(self, store: IncidentStore, clock: Clock, *, calibration: bool = False) -> None:
         self._store = store
         self._clock = clock
+        self._calibration = calibration
 
     async def run(self, subject: str) -> None:
         incident_id = IncidentId(subject)
         async with self._store.reading() as rows:
-            view = await read_view(rows, incident_id)
+            view = await read_view(rows, incident_id, calibration=self._calibration)
             if view is None:
                 return
             evidence = tuple(await rows.evidence_of(incident_id, view.incident.run))
@@ -137,11 +142,12 @@ class Announcing:
         incident = view.incident
         if view.diagnosis is not None:
             run = view.diagnosis.run
-            yield self._reply(view, room, f"diagnosis:{run}", diagnosis_reply(view.diagnosis, incident))
+            message = diagnosis_reply(view.diagnosis, incident, view.recurrence, calibration=view.calibration)
+            yield self._reply(view, room, f"diagnosis:{run}", message)
         if view.remediation is not None:
-            message = remediation_reply(view.remediation, incident)
-            if message is not None:
-                yield self._reply(view, room, f"remediation:{view.remediation.run}", message)
+            advice = remediation_reply(view.remediation, incident)
+            if advice is not None:
+                yield self._reply(view, room, f"remediation:{view.remediation.run}", advice)
         for item in view.requests:
             yield from self._request_replies(view, room, item, evidence)
         if incident.reopened and incident.state is not IncidentState.RESOLVED:

@@ -18,6 +18,7 @@ from bot.domain.incident import IN_FLIGHT, LIVE, Incident, IncidentState, Mode
 from bot.ports import IncidentStore, Job, JobKind, Transaction
 from bot.telemetry import Metrics
 from bot.workflow.investigation import begin_investigation
+from bot.workflow.memory import remember
 from bot.workflow.requests import end_open_requests
 from bot.workflow.routing import Routed, Router
 
@@ -227,7 +228,9 @@ class Intake:
         )
         heard = draft.was_quiet and not incident.quiet
         incident = await self._move(tx, incident, back_again=back_again, heard=heard, now=now)
-        await tx.save_incident(incident)
+        saved = await tx.save_incident(incident)
+        if before.state is not IncidentState.RESOLVED and incident.run:
+            await remember(tx, saved)
         wants_work = incident.route.mode is Mode.INVESTIGATE
         if wants_work and incident.state is IncidentState.OPEN:
             await tx.enqueue(Job(kind=JobKind.INVESTIGATE, subject=incident.id))

@@ -14,11 +14,13 @@ from approvals.model import RequestState
 from bot.domain.audit import EvidenceTaken, IncidentMoved, InvestigationFinished, InvestigationStarted
 from bot.domain.clock import Clock
 from bot.domain.diagnosis import Band, Cost, Diagnosis, DiagnosisVerdict, Gap, Origin
-from bot.domain.evidence import Evidence
+from bot.domain.evidence import Evidence, kept
 from bot.domain.ids import DiagnosisId, IncidentId, RandomToken, new_id
 from bot.domain.incident import Incident, IncidentState, Mode
 from bot.ports import IncidentStore, Job, JobKind, Transaction
 from bot.telemetry import Metrics
+from bot.workflow.calibration import without_offers
+from bot.workflow.memory import remember
 from bot.workflow.requests import end_open_requests
 from investigators.ports import Case, Investigation, Investigator
 
@@ -60,6 +62,8 @@ class Investigating:
         metrics: Metrics,
         deadline: timedelta,
         on_error: Callable[[Exception], None],
+        *,
+        calibration: bool = False,
     ) -> None:
         self._store = store
         self._investigator = investigator
@@ -68,6 +72,7 @@ class Investigating:
         self._metrics = metrics
         self._deadline = deadline + _GRACE
         self._on_error = on_error
+        self._calibration = calibration
 
     async def run(self, subject: str) -> None:
         incident = await self._begin(IncidentId(subject))
@@ -75,9 +80,13 @@ class Investigating:
             return
         async with self._store.reading() as rows:
             alerts = tuple(stored.alert for stored in await rows.current_alerts(incident.id, _ALERTS_SHOWN))
-        case = Case(incident=incident, alerts=alerts, run=incident.run, now=self._clock.now())
+            now = self._clock.now()
+            recurrence = await rows.recurrence_of(incident, now)
+        case = Case(incident=incident, alerts=alerts, run=incident.run, now=now, recurrence=recurrence)
         with structlog.contextvars.bound_contextvars(incident=incident.short_id, run=incident.run):
             investigation = await self._investigate(case)
+        if self._calibration:
+            investigation = replace(investigation, diagnosis=without_offers(investigation.diagnosis))
         await self._finish(incident, investigation)
 
     async def _begin(self, incident_id: IncidentId) -> Incident | None:
@@ -132,7 +141,7 @@ class Investigating:
                 or incident.run != before.run
             ):
                 return
-            await tx.add_evidence(incident.id, incident.run, investigation.evidence)
+            await tx.add_evidence(incident.id, incident.run, [kept(item) for item in investigation.evidence])
             await tx.add_diagnosis(diagnosis)
             await tx.record(*self._events(incident, investigation))
             to = _state_after(diagnosis)
@@ -145,7 +154,7 @@ class Investigating:
                 moved = resolved
             elif to is IncidentState.DIAGNOSED:
                 await tx.enqueue(Job(kind=JobKind.REMEDIATE, subject=incident.id))
-            await tx.save_incident(moved)
+            await remember(tx, await tx.save_incident(moved))
         self._metrics.investigations.labels(result=diagnosis.verdict.value).inc()
         self._metrics.investigation_seconds.observe(diagnosis.cost.seconds)
         for item in investigation.evidence:

@@ -31,6 +31,7 @@ from bot.domain.proposal import (
     Risk,
     Target,
 )
+from bot.messages.words import CALIBRATION
 from bot.ports import IncidentStore, Job, JobKind, Reading, Transaction
 from bot.workflow.intake import MANUAL_SOURCE, REQUESTED_BY
 from bot.workflow.investigation import evidence_digest
@@ -81,6 +82,7 @@ class Remediating:
         token: RandomToken,
         *,
         execution_enabled: bool,
+        calibration: bool = False,
     ) -> None:
         self._store = store
         self._catalogue = catalogue
@@ -92,8 +94,12 @@ class Remediating:
         self._clock = clock
         self._token = token
         self._execution_enabled = execution_enabled
+        self._calibration = calibration
 
     async def run(self, subject: str) -> None:
+        if self._calibration:
+            await self._offer_nothing(IncidentId(subject))
+            return
         async with self._store.reading() as rows:
             incident = await rows.incident(IncidentId(subject))
             diagnosis = await rows.latest_diagnosis(IncidentId(subject))
@@ -113,6 +119,17 @@ class Remediating:
                 await tx.add_remediation(prepared)
             else:
                 await self._store_proposal(tx, current, prepared)
+
+    async def _offer_nothing(self, incident_id: IncidentId) -> None:
+        """Settle the run's remediation without looking at what it would be. An action of before that failed
+        stays as it is: what would undo it may be offered once calibration is over."""
+        async with self._store.transaction() as tx:
+            incident = await tx.incident(incident_id)
+            if incident is None or incident.state is not IncidentState.DIAGNOSED:
+                return
+            done = await tx.remediation_of(incident_id)
+            if done is None or done.run < incident.run:
+                await tx.add_remediation(self._remediation(incident, RemediationKind.NONE, CALIBRATION))
 
     async def _wanted(self, rows: Reading, incident: Incident, diagnosis: Diagnosis) -> _Wanted | None:
         """What this incident wants done that no remediation has dealt with; None where that is nothing."""

@@ -136,14 +136,17 @@ class Router:
     def _steered(self, route: Route, alert: Alert) -> tuple[Route, tuple[str, ...]]:
         notes: tuple[str, ...] = ()
         labels = alert.labels
-        if route.mode is Mode.INVESTIGATE and labels.get("agentic", "").lower() == "false":
+        agentic = labels.get("agentic", "").strip().lower()
+        if agentic not in ("", "true", "false"):
+            notes = ("agentic is neither true nor false",)
+        if route.mode is Mode.INVESTIGATE and agentic == "false":
             route = replace(route, mode=Mode.NOTIFY)
         if team := labels.get("team", "").strip():
             route = replace(route, team=team)
         if wanted := labels.get("matrix_room", "").strip():
             room = self.rooms.get(wanted)
             if room is None:
-                notes = ("matrix_room names no configured room",)
+                notes = (*notes, "matrix_room names no configured room")
             else:
                 route = replace(route, rooms=(room,))
         if channel_of(alert) == DIGEST:

@@ -23,6 +23,7 @@ from bot.domain.outcome import (
 from bot.domain.proposal import Proposal
 from bot.ports import IncidentStore, Job, JobKind, Transaction
 from bot.workflow.intake import MANUAL_SOURCE
+from bot.workflow.memory import remember
 from bot.workflow.moving import move
 
 _STATE_AFTER = {
@@ -136,7 +137,7 @@ class Verifying:
         self, tx: Transaction, incident: Incident, verdict: OutcomeVerdict, now: datetime
     ) -> None:
         to = _STATE_AFTER.get(verdict, IncidentState.OUTCOME_UNKNOWN)
-        await move(tx, incident, to, f"verification: {verdict.value}", now)
+        await remember(tx, await move(tx, incident, to, f"verification: {verdict.value}", now))
         if to is IncidentState.FAILED:
             await tx.enqueue(Job(kind=JobKind.REMEDIATE, subject=incident.id))
 

@@ -13,6 +13,7 @@ import pytest
 
 from tests.contracts.store_approvals import ApprovalContract, GateContract, LedgerContract
 from tests.contracts.store_incidents import IncidentContract
+from tests.contracts.store_memory import MemoryContract
 from tests.contracts.store_nouns import AnyStore, StillClock, StoreWorld, Woken
 from tests.contracts.store_outbox import OutboxContract
 from tests.contracts.store_work import InboxContract, WorkContract
@@ -22,6 +23,7 @@ __all__ = ["AnyStore", "StillClock", "StoreContract", "StoreWorld", "Woken"]
 
 class StoreContract(
     IncidentContract,
+    MemoryContract,
     ApprovalContract,
     GateContract,
     LedgerContract,

@@ -40,8 +40,10 @@ from bot.domain.ids import (
 from bot.domain.incident import Incident, IncidentState, Mode, Route
 from bot.domain.message import Message, paragraph
 from bot.domain.outcome import Execution, ExecutionResult, ExecutionState
+from bot.domain.past import PastCause, PastFact, PastIncident, Role
 from bot.domain.proposal import Action, DryRun, Proposal, Risk, Target
 from bot.ports import AlertSink, Inbox, IncidentStore, Job, JobKind
+from investigators.ports import PastMemory
 
 NOW = datetime(2026, 11, 21, 3, 0, 0, 123456, tzinfo=UTC)
 ROOM = "ops"
@@ -60,7 +62,7 @@ class StillClock:
         return self.at
 
 
-class AnyStore(IncidentStore, AlertSink, Inbox, GateStore, LedgerRows, Protocol):
+class AnyStore(IncidentStore, PastMemory, AlertSink, Inbox, GateStore, LedgerRows, Protocol):
     """Everything a store is, whatever holds its rows."""
 
     def set_ledger_problem(self, problem: str | None) -> None: ...
@@ -174,6 +176,28 @@ def diagnosis(number: int = 1, *, run: int = 1, band: Band = Band.HIGH) -> Diagn
         origin=Origin.RULES,
         citations=(Citation(evidence_id=EvidenceId("ev_1"), source="prometheus", finding="it grows"),),
     )
+
+
+def past_incident(number: int = 1, **changes: object) -> PastIncident:
+    made = PastIncident(
+        id=IncidentId(f"inc_{number}"),
+        short_id=ShortId("K7Q2"),
+        service="checkout",
+        environment=None,
+        title="HighMemory: memory grows",
+        alert_names=("HighMemory",),
+        facts=(
+            PastFact(kind="memory_growth", subject_kind="", role=Role.OWN),
+            PastFact(kind="oom_killed", subject_kind="pod", role=Role.DEPENDENCY),
+        ),
+        cause=PastCause(object="checkout", object_kind="service", fault="memory_growth"),
+        root_cause="checkout: memory keeps growing",
+        resolution="process.restart of checkout, verified: it helped",
+        opened_at=NOW - timedelta(hours=1),
+        resolved_at=NOW,
+        quality=0.8,
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]  # the tests name fields of PastIncident
 
 
 CANONICAL = b'{"action":"process.restart","params":{"process":"leaky"}}'

@@ -25,6 +25,7 @@ from tests.contracts.store_nouns import (
     event,
     execution,
     incident,
+    past_incident,
     place,
     posted,
     ready_for_the_gate,
@@ -55,6 +56,7 @@ async def fill(path: Path) -> None:
                     last=False,
                 )
             )
+            await tx.remember(past_incident())
             await tx.beat("Watchdog", NOW)
             await tx.set_switch(Switch(paused=True, actor="ada", reason="test"), NOW)
             await tx.put(delivery("a1", DeliveryOp.OPEN_THREAD))

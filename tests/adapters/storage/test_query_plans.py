@@ -64,6 +64,28 @@ async def test_every_query_of_a_growing_table_uses_an_index(tmp_path: Path) -> N
     assert seen > 70
 
 
+async def test_counting_the_incidents_of_a_service_reads_its_index_alone(tmp_path: Path) -> None:
+    path = tmp_path / "assent.db"
+    async with open_store(path, clock=StillClock(), wake=Woken()):
+        pass
+    db = sqlite3.connect(path)
+    compiled = Statements()
+    plans = {}
+    for name, statement in statements():
+        if name.startswith("adapters.storage.memory_rows."):
+            sql, names, _ = compiled.compiled(statement)
+            plan = db.execute(f"EXPLAIN QUERY PLAN {sql}", [None] * len(names))
+            plans[name.rpartition(".")[2]] = " | ".join(row[-1] for row in plan)
+    db.close()
+    counted = (
+        "incidents USING COVERING INDEX ix_incidents_service_opened (service=? AND environment=? AND mode=?"
+    )
+    assert counted in plans["_COUNTS"]
+    assert "incidents USING INDEX ix_incidents_service_resolved" in plans["_LATELY_RESOLVED"]
+    assert "TEMP B-TREE" not in plans["_LATELY_RESOLVED"]
+    assert "past USING INDEX ix_past_offered" in plans["_OFFERED"]
+
+
 async def test_with_a_hundred_thousand_alerts_every_question_is_answered_at_once(tmp_path: Path) -> None:
     path = tmp_path / "assent.db"
     async with open_store(path, clock=StillClock(), wake=Woken()) as store:

@@ -140,3 +140,35 @@ async def test_a_pair_stands_on_the_card(world: World) -> None:
         root = await world.root_says("Between: Polkadot → KusamaBridgeHub")
         assert "⏳" in root.text
         assert "Environment: production" in root.text
+
+
+async def test_an_alert_that_wants_no_investigation_is_told_and_nothing_else(world: World) -> None:
+    async with world.running():
+        await world.send(alert(agentic="false"))
+        await world.root_says("State: open")
+        await settled(world)
+        world.room.command("show", ANA, (await world.root_says("MemoryHigh")).id)
+        await world.says("nothing is investigated")
+        await world.send(alert(status="resolved", agentic="false"), status="resolved")
+        await world.root_says("resolved")
+    assert world.investigator.cases == []
+    assert not any("Diagnosis of" in m.text for m in world.room.bot_messages())
+
+
+async def test_an_alert_that_wants_to_be_investigated_makes_its_incident_be(world: World) -> None:
+    async with world.running():
+        await world.send(alert(fingerprint="a", agentic="false"))
+        await world.root_says("1 firing of 1")
+        await world.send(alert(fingerprint="b"))
+        assert await world.card()
+
+
+async def test_who_reruns_what_is_only_told_gets_an_investigation_and_no_stuck_incident(world: World) -> None:
+    async with world.running():
+        await world.send(alert(agentic="false"))
+        root = await world.root_says("State: open")
+        world.room.command("rerun", ANA, root.id)
+        await world.says("Diagnosis of")
+        assert await world.card()
+        await world.send(alert(status="resolved", agentic="false"), status="resolved")
+        await becomes(world, IncidentState.RESOLVED)

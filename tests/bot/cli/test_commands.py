@@ -116,6 +116,24 @@ def test_investigate_prints_a_diagnosis_and_stores_nothing(installation: Path) -
     assert not (installation.parent / "data" / "assent.db").exists()
 
 
+def test_in_calibration_the_command_line_offers_nothing_either(installation: Path) -> None:
+    with installation.open("a") as file:
+        file.write("investigation: {calibration: true}\n")
+    checked = assent("check", "-c", installation)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "it diagnoses and offers nothing" in checked.stdout
+    body = {
+        "alertname": "DiskFull",
+        "instance": "127.0.0.1",
+        "severity": "warning",
+        "summary": "disk is full",
+    }
+    done = assent("investigate", "-c", installation, "-", stdin=json.dumps(body))
+    assert done.returncode == 0, done.stderr
+    assert "calibration: nothing is offered" in done.stdout
+    assert "Suggested steps" not in done.stdout
+
+
 def test_investigate_says_what_is_wrong_with_a_body_that_is_no_alert(installation: Path) -> None:
     done = assent("investigate", "-c", installation, "-", stdin='{"foo": 1}')
     assert done.returncode == 2

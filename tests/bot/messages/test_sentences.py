@@ -6,6 +6,7 @@ next run compares with that. Read it before committing it.
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -28,11 +29,14 @@ from bot.domain.alert import Alert, AlertStatus, Severity, StoredAlert
 from bot.domain.diagnosis import (
     Band,
     Citation,
+    Cost,
     Diagnosis,
     DiagnosisVerdict,
     Gap,
     Hypothesis,
     Origin,
+    Similar,
+    Suspect,
 )
 from bot.domain.evidence import Evidence, EvidenceStatus, Fact, FactVerdict, Window
 from bot.domain.ids import (
@@ -58,6 +62,7 @@ from bot.domain.outcome import (
     OutcomeVerdict,
     VerificationCheck,
 )
+from bot.domain.past import Recurrence
 from bot.domain.proposal import Action, DryRun, Proposal, Remediation, RemediationKind, Risk, Target
 from bot.messages import approval, incident, replies
 from bot.messages.view import IncidentView, RequestView
@@ -142,6 +147,64 @@ DIAGNOSIS = Diagnosis(
         ),
     ),
 )
+FULL = replace(
+    DIAGNOSIS,
+    hypotheses=(
+        *DIAGNOSIS.hypotheses[:1],
+        Hypothesis(
+            object="db-0",
+            object_kind="datastore",
+            fault="db_slow",
+            score=0.6,
+            statement="queries take 2 s",
+            evidence_ids=(),
+        ),
+        *DIAGNOSIS.hypotheses[1:],
+        Hypothesis(object="x", fault="log_errors", score=0.1, statement="errors", evidence_ids=()),
+    ),
+    ruled_out=("cpu_saturation at host: CPU is at 4 %", *(f"fault {n} at peer {n}: well" for n in range(9))),
+    gaps=tuple(Gap(what=f"source {n}", reason="timeout", manual="kubectl get pods -A") for n in range(10)),
+    suspects=(
+        Suspect(
+            change_id="a1b2c3d",
+            kind="deploy",
+            score=0.8,
+            why="it changes the cache that the new error names",
+            evidence_ids=(),
+            title="cart 1.4.2: cache every key " + "x" * 400,
+            service="cart",
+            at=NOW - timedelta(hours=5),
+        ),
+        Suspect(change_id="flag-7", kind="flag", score=0.3, why="switched shortly before", evidence_ids=()),
+    ),
+    no_culprit=False,
+    similar=(
+        Similar(
+            incident_id=IncidentId("inc_0"),
+            short_id="Q2MN",
+            title="MemoryHigh: cart",
+            service="cart",
+            resolved_at=NOW - timedelta(days=9),
+            cause="cart: memory keeps growing",
+            resolution="process.restart of cart, verified: it helped",
+            shared=("memory_growth", "the same service"),
+            score=0.914,
+        ),
+        Similar(
+            incident_id=IncidentId("inc_00"),
+            short_id="OLD",
+            title="a record by hand",
+            service="",
+            resolved_at=None,
+            cause="",
+            resolution="",
+            shared=(),
+            score=0.4,
+        ),
+    ),
+    cost=Cost(seconds=12.34, usd=Decimal("0.07")),
+)
+RECURRING = Recurrence(day=3, week=5)
 PROPOSAL = Proposal(
     id=ProposalId("pro_1"),
     incident_id=INCIDENT.id,
@@ -261,6 +324,16 @@ SENTENCES = {
     "diagnosis_inconclusive": lambda: incident.diagnosis_reply(
         replace(DIAGNOSIS, verdict=DiagnosisVerdict.INCONCLUSIVE, root_cause=None, citations=()), INCIDENT
     ),
+    "diagnosis_full": lambda: incident.diagnosis_reply(FULL, INCIDENT, RECURRING),
+    "diagnosis_no_change": lambda: incident.diagnosis_reply(
+        replace(DIAGNOSIS, suspects=FULL.suspects, no_culprit=True, cost=Cost(seconds=0.2, usd=None)),
+        INCIDENT,
+    ),
+    "diagnosis_calibration": lambda: incident.diagnosis_reply(
+        replace(DIAGNOSIS, hypotheses=DIAGNOSIS.hypotheses[:1], steps=()), INCIDENT, calibration=True
+    ),
+    "root_recurring": lambda: incident.root_card(replace(VIEW, recurrence=RECURRING)),
+    "root_calibration": lambda: incident.root_card(replace(VIEW, calibration=True)),
     "advice": lambda: remediation(RemediationKind.ADVISORY, "execution is not enabled"),
     "denied": lambda: remediation(RemediationKind.DENIED, "a freeze is on until Monday"),
     "unavailable": lambda: remediation(RemediationKind.UNAVAILABLE, "process cart is not running"),

@@ -76,7 +76,22 @@ def test_a_rule_may_ask_for_severities() -> None:
 
 def test_the_label_agentic_false_keeps_the_bot_from_investigating() -> None:
     assert routed([], alert(agentic="false")).mode is Mode.NOTIFY
+    assert routed([], alert(agentic=" False ")).mode is Mode.NOTIFY
     assert routed([], alert(agentic="true")).mode is Mode.INVESTIGATE
+
+
+def test_the_label_agentic_true_does_not_investigate_what_a_route_only_tells() -> None:
+    only_told = [rule("r", route=Route(name="r", mode=Mode.NOTIFY))]
+    assert routed(only_told, alert(agentic="true")).mode is Mode.NOTIFY
+
+
+def test_an_agentic_label_that_is_no_answer_is_noted_and_not_followed() -> None:
+    found = decided([], alert(agentic="flase"))
+    assert found.route.mode is Mode.INVESTIGATE
+    assert found.notes == ("agentic is neither true nor false",)
+    assert decided([], alert(agentic="true")).notes == ()
+    both = decided([], alert(agentic="maybe", matrix_room="!nowhere"))
+    assert len(both.notes) == 2
 
 
 def test_the_service_is_taken_from_the_label_and_else_from_the_machine() -> None:

@@ -1,0 +1,142 @@
+"""The parts of a diagnosis as chat shows them: short, and how much was left out is said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from bot.domain.diagnosis import Cost, Diagnosis, Gap, Hypothesis, Similar, Suspect
+from bot.domain.message import Block, Bullets, Span, paragraph
+from bot.domain.past import Recurrence
+from bot.messages.words import code, date_time, outside, short, span, strong
+
+_CAUSES = 3
+_SUSPECTS = 3
+_RULED_OUT = 6
+_GAPS = 8
+_STEPS = 8
+
+_Item = tuple[Span, ...]
+
+
+def recurrence_text(recurrence: Recurrence) -> str | None:
+    """``×3 in 24 h · 5 in 7 d``; None for the first incident of a service in a week."""
+    if recurrence.week < 2:
+        return None
+    return f"×{recurrence.day} in 24 h · {recurrence.week} in 7 d"
+
+
+def evidence_block(diagnosis: Diagnosis) -> Iterator[Block]:
+    items: list[_Item] = []
+    for citation in diagnosis.citations:
+        line = [
+            code(citation.evidence_id[-6:]),
+            span(f" {citation.source}: "),
+            outside(short(citation.finding)),
+        ]
+        if citation.link:
+            line += [span(" "), Span(text="open", link=citation.link)]
+        items.append(tuple(line))
+    yield from bullets("Evidence", items)
+
+
+def causes_block(diagnosis: Diagnosis) -> Iterator[Block]:
+    """The ranked causes, and why those after the first lost. A single one that is the root cause has been
+    said already."""
+    ranked = diagnosis.hypotheses
+    if len(ranked) == 1 and diagnosis.root_cause is not None:
+        return
+    best = ranked[0].score if ranked else 0.0
+    items = [_cause(one, best, first=number == 0) for number, one in enumerate(ranked[:_CAUSES])]
+    yield from bullets("Causes considered", items, hidden=len(ranked) - len(items))
+
+
+def _cause(one: Hypothesis, best: float, *, first: bool) -> _Item:
+    line = [
+        strong(f"{one.score:.2f} "),
+        outside(f"{one.object_kind} {one.object}".strip()),
+        span(f": {one.fault}"),
+        outside(f" — {short(one.statement)}"),
+    ]
+    if one.refuted_by:
+        line.append(outside(f" — refuted: {short(one.refuted_by)}"))
+    elif not first:
+        line.append(span(" — as likely by its evidence" if one.score >= best else " — weaker evidence"))
+    return tuple(line)
+
+
+def changes_block(diagnosis: Diagnosis) -> Iterator[Block]:
+    """Which changes may be to blame; nothing where none were looked at."""
+    if diagnosis.no_culprit:
+        yield from bullets("What changed", [(span("Changes were looked at: no change is to blame."),)])
+        return
+    shown = diagnosis.suspects[:_SUSPECTS]
+    items = [_suspect(one) for one in shown]
+    yield from bullets("What changed", items, hidden=len(diagnosis.suspects) - len(shown))
+
+
+def _suspect(one: Suspect) -> _Item:
+    line = [span(f"{date_time(one.at)} " if one.at is not None else ""), strong(one.kind), span(" ")]
+    if one.service:
+        line.append(outside(f"{one.service}: "))
+    if one.title:
+        line.append(outside(f"{short(one.title)} "))
+    return (*line, outside(f"({one.change_id})"), outside(f" — {short(one.why)}"))
+
+
+def similar_block(diagnosis: Diagnosis) -> Iterator[Block]:
+    yield from bullets("Similar incidents", [_similar(one) for one in diagnosis.similar])
+
+
+def _similar(one: Similar) -> _Item:
+    when = "" if one.resolved_at is None else f" {one.resolved_at:%Y-%m-%d}"
+    line = [strong(one.short_id), span(f"{when} ({one.score:.0%} alike) ")]
+    line.append(outside(short(one.cause or one.title)))
+    if one.resolution:
+        line += [span(" — what ended it then: "), outside(short(one.resolution))]
+    if one.shared:
+        line += [span(" — shared: "), outside(short(", ".join(one.shared)))]
+    return tuple(line)
+
+
+def ruled_out_block(diagnosis: Diagnosis) -> Iterator[Block]:
+    """Without the causes that were just shown as refuted."""
+    said = {f"{one.fault} at {one.object}: {one.refuted_by}" for one in diagnosis.hypotheses[:_CAUSES]}
+    lines = [line for line in diagnosis.ruled_out if line not in said]
+    items = [(outside(short(line)),) for line in lines[:_RULED_OUT]]
+    yield from bullets("Ruled out", items, hidden=len(lines) - len(items))
+
+
+def gaps_block(diagnosis: Diagnosis) -> Iterator[Block]:
+    """Commands stand whole or not at all: half of one is another one."""
+    items = [_gap(gap) for gap in diagnosis.gaps[:_GAPS]]
+    yield from bullets("Not known", items, hidden=len(diagnosis.gaps) - len(items))
+
+
+def _gap(gap: Gap) -> _Item:
+    line = [outside(short(f"{gap.what}: {gap.reason}"))]
+    if gap.manual:
+        line += [span(" — look yourself: "), code(gap.manual)]
+    return tuple(line)
+
+
+def steps_block(diagnosis: Diagnosis) -> Iterator[Block]:
+    items = [(outside(step),) for step in diagnosis.steps[:_STEPS]]
+    yield from bullets("Suggested steps", items, hidden=len(diagnosis.steps) - len(items))
+
+
+def footer(diagnosis: Diagnosis) -> Block:
+    run = f"run {diagnosis.run} · by {diagnosis.origin.value} · {diagnosis.cost.seconds:.1f} s"
+    return paragraph(run + _price(diagnosis.cost))
+
+
+def _price(cost: Cost) -> str:
+    if cost.usd is None:
+        return " · price not known"
+    return f" · {cost.usd:.2f} USD" if cost.usd else ""
+
+
+def bullets(title: str, items: Sequence[_Item], *, hidden: int = 0) -> Iterator[Block]:
+    """A list, or nothing where there is nothing to list."""
+    if items:
+        more = [(span(f"… and {hidden} more"),)] if hidden > 0 else []
+        yield Bullets(title=title, items=(*items, *more))
