@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from adapters.evidence.build import Record, clean_labels
+from adapters.evidence.http import Malformed
 from adapters.evidence.select import selects
 from bot.domain.evidence import Sample, Series
 from bot.domain.redaction import clean
@@ -16,10 +17,6 @@ from investigators.ports import Matcher
 
 MAX_SAMPLES = 50_000
 """Samples of one answer that are kept; whole series are dropped beyond it."""
-
-
-class Malformed(Exception):
-    """The answer is JSON but not what the API documents. Never leaves this package."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

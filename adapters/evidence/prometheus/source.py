@@ -12,9 +12,9 @@ from urllib.parse import quote, urlencode
 import aiohttp
 
 from adapters.evidence.build import Record, answered, nothing
-from adapters.evidence.prometheus.client import Answer, Client, Refused, public_address
+from adapters.evidence.http import Malformed, Refused, base
+from adapters.evidence.prometheus.client import Answer, Client
 from adapters.evidence.prometheus.parse import (
-    Malformed,
     Parsed,
     parse_result,
     parse_rules,
@@ -40,7 +40,7 @@ class PrometheusMetrics:
         self.name = config.name
         self._max_series = config.max_series
         self._timeout = config.timeout
-        self._public = public_address(config)
+        self._public = base(config.external_url or config.url)
         self._client = Client(config, session)
         self._clock = clock
 
