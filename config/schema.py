@@ -33,7 +33,18 @@ from config.alerts import (
     SourceAuth,
     Suggest,
 )
-from config.looking import Evidence, HostEvidence, HttpAuth, PrometheusSource, WatchedProcess
+from config.looking import (
+    Evidence,
+    HostEvidence,
+    HttpAuth,
+    LokiLabels,
+    LokiSource,
+    PrometheusSource,
+    SeqLabels,
+    SeqSource,
+    TraceSource,
+    WatchedProcess,
+)
 from config.people import Chat, ConsoleChat, MatrixChat, PersonEntry, Room
 from config.types import Duration, Name, Regex, Section
 
@@ -57,6 +68,8 @@ __all__ = [
     "Ledger",
     "Limits",
     "Listen",
+    "LokiLabels",
+    "LokiSource",
     "ManagedProcess",
     "MatrixChat",
     "Name",
@@ -67,10 +80,13 @@ __all__ = [
     "Room",
     "RouteRule",
     "Section",
+    "SeqLabels",
+    "SeqSource",
     "Source",
     "SourceAuth",
     "Suggest",
     "Telemetry",
+    "TraceSource",
     "WatchedProcess",
 ]
 
