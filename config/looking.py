@@ -54,7 +54,7 @@ class PrometheusSource(Section):
     url: Url = Field(description="Base URL.")
     external_url: Url | None = Field(default=None, description="Base of links on cards; unset: `url`.")
     auth: HttpAuth = Field(default=HttpAuth(), description="How to log in.")
-    timeout: Duration = Field(default=timedelta(seconds=10), description="For one query.")
+    timeout: Duration = Field(default=timedelta(seconds=10), description="For one query or survey.")
     max_series: Positive = Field(default=200, description="Series kept of one answer.")
     survey_series: Positive = Field(
         default=1000, description="Series kept of a survey, which asks for all with some label."
