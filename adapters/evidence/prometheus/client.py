@@ -27,6 +27,7 @@ class Client:
     def __init__(self, config: PrometheusSource, session: aiohttp.ClientSession) -> None:
         self._http = Http(config.url, session, timeout=config.timeout, auth=config.auth)
         self.address = self._http.address
+        self.timeout = config.timeout
 
     def deadline(self) -> float:
         """When an answer made of several calls that begins now has to be complete, in the loop's time."""

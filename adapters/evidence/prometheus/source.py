@@ -45,7 +45,6 @@ class PrometheusMetrics:
         self.answers: frozenset[type[Query]] = frozenset({SurveyQuery})
         self._max_series = config.max_series
         self._survey_series = config.survey_series
-        self._timeout = config.timeout
         self._public = base(config.external_url or config.url)
         self._client = Client(config, session)
         self._clock = clock
@@ -119,7 +118,7 @@ class PrometheusMetrics:
             promql = render(query)
         except ValueError as error:
             return self._failed("metric.instant", str(query.metric), window, subject, str(error))
-        params = [("query", promql), ("time", _time(at)), ("timeout", duration(self._timeout))]
+        params = [("query", promql), ("time", _time(at)), ("timeout", duration(self._client.timeout))]
         return await self._query("metric.instant", "/api/v1/query", promql, params, window, subject)
 
     async def targets(self, matchers: Sequence[Matcher], at: datetime, subject: str) -> Evidence:
@@ -192,7 +191,7 @@ class PrometheusMetrics:
             ("start", _time(start)),
             ("end", _time(window.end)),
             ("step", f"{step.total_seconds():g}"),
-            ("timeout", duration(self._timeout)),
+            ("timeout", duration(self._client.timeout)),
         ]
         return await self._query(kind, "/api/v1/query_range", promql, params, window, subject)
 

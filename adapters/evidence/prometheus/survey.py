@@ -17,8 +17,10 @@ from adapters.evidence.prometheus.promql import duration, survey_selector
 from bot.domain.evidence import Evidence, Series, Window
 from investigators.queries import SurveyQuery
 
-MAX_SURVEY_SAMPLES = 240_000
+MAX_SURVEY_SAMPLES = 250_000
 """Samples of one survey: a thousand series over an hour at 15 s."""
+_LEAST_POINTS = 120
+"""Of each series, before any is left out: over a day, one for every 12 minutes."""
 _RAW_SAMPLES = 40_000
 """As many samples are read raw, however dense they are."""
 _BATCH_SAMPLES = 40_000
@@ -29,12 +31,11 @@ _NAMED = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Plan:
-    """What will be read: metric names in batches, raw or at ``step``; ``left_out`` says what will not."""
+    """What will be read: metric names in batches, raw or at ``step``."""
 
     batches: tuple[tuple[str, ...], ...]
     raw: bool
     step: timedelta
-    left_out: str | None
 
 
 class Survey:
@@ -47,6 +48,7 @@ class Survey:
         self._window: Window = asked.window
         self._max_series = max_series
         self._until = client.deadline()
+        self._timeout = duration(client.timeout)
         self._notes: list[str] = []
 
     async def run(self) -> Evidence:
@@ -59,8 +61,6 @@ class Survey:
         except (Refused, Malformed) as error:
             return self._asked.failed(str(error))
         answers = await asyncio.gather(*(self._batch(names, plan) for names in plan.batches))
-        if plan.left_out is not None:
-            self._notes.append(plan.left_out)
         found = sorted(
             (one for series in answers for one in series),
             key=lambda one: (one.name, sorted(one.labels.items())),
@@ -81,7 +81,7 @@ class Survey:
         counts: dict[str, int] = {}
         for item in _vector(answer):
             try:
-                counts[str(item["metric"]["__name__"])] = int(float(item["value"][1]))
+                counts[str(item["metric"]["__name__"])] = max(0, int(float(item["value"][1])))
             except (KeyError, IndexError, TypeError, ValueError, OverflowError):
                 raise Malformed("a count is not a metric name and a number") from None
         return counts
@@ -98,26 +98,29 @@ class Survey:
             raise Malformed("a count of samples is not a number") from None
 
     def _planned(self, counts: dict[str, int], density: float) -> _Plan:
-        step = self._query.step
-        points = math.floor(self._window.length / step) + 1
-        # Reading at a step finer than the samples would only repeat them.
-        raw = density <= points * 1.25 or density * sum(counts.values()) <= _RAW_SAMPLES
-        each = density if raw else points
         # Many different metrics say more than all the buckets of one histogram.
         order = sorted(counts, key=lambda name: (name.endswith("_bucket"), counts[name], name))
-        room = min(self._max_series, math.floor(MAX_SURVEY_SAMPLES / each))
+        room = min(self._max_series, MAX_SURVEY_SAMPLES // _LEAST_POINTS)
         chosen: list[str] = []
         for name in order:
             if counts[name] <= room:
                 chosen.append(name)
                 room -= counts[name]
-        left = sorted(set(order) - set(chosen), key=order.index)
-        return _Plan(
-            batches=tuple(_batches(chosen, counts, each)),
-            raw=raw,
-            step=step,
-            left_out=_left_out(left, counts, self._max_series) if left else None,
-        )
+        left = [name for name in order if name not in set(chosen)]
+        if left:
+            self._notes.append(_left_out(left, counts))
+
+        series = max(1, sum(counts[name] for name in chosen))
+        step = self._query.step
+        points = self._window.length / step + 1
+        # Reading at a step finer than the samples would only repeat them.
+        raw = density <= points * 1.25 or density * series <= _RAW_SAMPLES
+        each = density if raw else points
+        if each * series > MAX_SURVEY_SAMPLES:
+            raw, each = False, MAX_SURVEY_SAMPLES / series
+            step = timedelta(seconds=math.ceil(self._window.length.total_seconds() / (each - 1)))
+            self._notes.append(f"read at {duration(step)}, as {series} series have too many samples")
+        return _Plan(batches=tuple(_batches(chosen, counts, each)), raw=raw, step=step)
 
     async def _batch(self, names: tuple[str, ...], plan: _Plan) -> Sequence[Series]:
         try:
@@ -146,6 +149,7 @@ class Survey:
                     ("start", _time(start)),
                     ("end", _time(end)),
                     ("step", f"{plan.step.total_seconds():g}"),
+                    ("timeout", self._timeout),
                 ],
                 form=True,
                 until=self._until,
@@ -159,7 +163,7 @@ class Survey:
         return _within(parsed.series, self._window)
 
     async def _instant(self, promql: str) -> Answer:
-        params = [("query", promql), ("time", _time(self._window.end))]
+        params = [("query", promql), ("time", _time(self._window.end)), ("timeout", self._timeout)]
         answer = await self._client.call("/api/v1/query", params, form=True, until=self._until)
         self._notes += answer.warnings
         return answer
@@ -199,11 +203,10 @@ def _batches(names: Sequence[str], counts: dict[str, int], each: float) -> list[
     return batches
 
 
-def _left_out(names: Sequence[str], counts: dict[str, int], limit: int) -> str:
+def _left_out(names: Sequence[str], counts: dict[str, int]) -> str:
     series = sum(counts[name] for name in names)
     return (
-        f"left out {len(names)} of {len(counts)} metrics with {series} of {sum(counts.values())} series, "
-        f"beyond {limit} series or {MAX_SURVEY_SAMPLES} samples: "
+        f"left out {len(names)} of {len(counts)} metrics with {series} of {sum(counts.values())} series: "
         f"{_list([f'{name} ({counts[name]})' for name in reversed(names)])}"
     )
 

@@ -159,18 +159,33 @@ async def test_the_buckets_of_histograms_are_left_out_first_and_the_reason_says_
     metrics = Metrics({"http_bucket": 10, "big_bucket": 900, "requests_total": 90, "up": 5})
     evidence = await survey(metrics, survey_series=110)
     assert {one.name for one in evidence.series} == {"http_bucket", "requests_total", "up"}
-    assert evidence.reason == (
-        "left out 1 of 4 metrics with 900 of 1005 series, beyond 110 series or 240000 samples: "
-        "big_bucket (900)"
-    )
+    assert evidence.reason == ("left out 1 of 4 metrics with 900 of 1005 series: big_bucket (900)")
     assert not any("big_bucket" in query for _, query in metrics.read)
 
 
-async def test_too_many_samples_leave_series_out_even_within_the_cap_of_series() -> None:
+async def test_many_series_are_read_at_a_coarser_step_before_any_is_left_out() -> None:
     metrics = Metrics({f"m{n}": 100 for n in range(20)})
     evidence = await survey(metrics, survey_series=100_000)
-    assert sum(len(one.samples) for one in evidence.series) <= 240_000
-    assert "left out 10 of 20 metrics" in (evidence.reason or "")
+    assert len(evidence.series) == 2000
+    assert sum(len(one.samples) for one in evidence.series) <= 250_000
+    assert evidence.reason == "read at 30s, as 2000 series have too many samples"
+
+
+async def test_a_window_of_a_day_is_read_whole() -> None:
+    metrics = Metrics({f"m{n}": 100 for n in range(10)}, density=5760)
+    day = Window(start=NOW - timedelta(days=1), end=NOW)
+    async with source(metrics) as prometheus:
+        evidence = await prometheus.ask(SurveyQuery(matchers=(SHOP,)), day, "shop")
+    assert len(evidence.series) == 1000
+    assert {one.samples[0].at - day.start < timedelta(minutes=6) for one in evidence.series} == {True}
+    assert "as 1000 series have too many samples" in (evidence.reason or "")
+
+
+async def test_series_are_left_out_where_they_would_have_too_few_samples_each() -> None:
+    metrics = Metrics({f"m{n}": 100 for n in range(25)})
+    evidence = await survey(metrics, survey_series=100_000)
+    assert len(evidence.series) == 2000
+    assert "left out 5 of 25 metrics with 500 of 2500 series" in (evidence.reason or "")
 
 
 async def test_a_survey_in_which_nothing_fits_is_a_gap() -> None:
