@@ -14,15 +14,14 @@ import orjson
 
 from adapters.evidence.asked import Asked
 from adapters.evidence.entries import Entry, excerpt_of, lines_of, nanoseconds, summary_of
-from adapters.evidence.http import Http, Malformed, Refused, TooLarge, base, json_of
+from adapters.evidence.http import Http, Malformed, Refused, base, json_of
 from adapters.evidence.loki.logql import names_of, render
 from adapters.evidence.loki.parse import parse_streams, warnings_of
+from adapters.evidence.paging import Backwards
 from bot.domain.clock import Clock, to_rfc3339
 from bot.domain.evidence import Evidence, Window
 from config.schema import LokiSource
 from investigators.queries import LogQuery, Query
-
-_SMALLEST_PAGE = 10
 
 
 class LokiLogs:
@@ -81,7 +80,7 @@ class LokiLogs:
         )
         if problem is not None or not isinstance(query, LogQuery):
             return asked.failed(problem or "")
-        reading = _Reading(self._http, text, window, self._limit(query), self._config.page_lines, self._names)
+        reading = _Reading(self._http, text, window, self._limit(query), self._config, self._names)
         try:
             await reading.run()
         except (Refused, Malformed) as error:
@@ -111,86 +110,50 @@ class LokiLogs:
         return f"{base(self._config.external_url)}/explore?schemaVersion=1&panes={panes}"
 
 
-class _Reading:
-    """Pages backwards from the end of the window until ``limit`` entries are there. ``notes`` say what is
-    missing."""
+class _Reading(Backwards):
+    """Loki has no cursor: the next page ends with the oldest moment of this one, and so begins with the
+    entries of that moment again."""
 
     def __init__(
-        self, http: Http, text: str, window: Window, limit: int, page: int, names: dict[str, str]
+        self, http: Http, text: str, window: Window, limit: int, config: LokiSource, names: dict[str, str]
     ) -> None:
-        self.entries: list[Entry] = []
-        self.notes: list[str] = []
+        super().__init__(window, limit, config.page_lines)
         self._http = http
         self._text = text
-        self._start, self._end = nanoseconds(window.start), nanoseconds(window.end)
-        self._limit = limit
-        self._page = min(page, limit)
         self._names = names
         self._until = http.deadline()
         self._boundary: set[Entry] = set()
-        """Entries of the oldest moment we have, which the next page begins with again."""
 
-    async def run(self) -> None:
-        """Raises Refused or Malformed when there is nothing to show for it."""
-        while self._end > self._start:
-            want = min(self._page, self._limit - len(self.entries) + len(self._boundary))
-            try:
-                page = await self._read(want)
-            except TooLarge as error:
-                if self._page <= _SMALLEST_PAGE:
-                    self._give_up(error)
-                    return
-                self._page = max(_SMALLEST_PAGE, self._page // 4)
-                continue
-            except (Refused, Malformed) as error:
-                self._give_up(error)
-                return
-            if not self._take(page) or len(page) < want:
-                return
-            if len(self.entries) >= self._limit:
-                self.notes.append(f"only the last {self._limit} lines")
-                return
+    def again(self) -> int:
+        return len(self._boundary)
 
-    def kept(self) -> list[Entry]:
-        """The last ``limit`` entries: a server may send more than it was asked for."""
-        return sorted(self.entries, key=lambda entry: entry.at)[-self._limit :]
-
-    def _take(self, page: Sequence[Entry]) -> bool:
-        """Keep what is new and in the time asked for; False when the server does not keep to it."""
-        inside = [entry for entry in page if self._start <= entry.at < self._end]
-        if len(inside) < len(page):
-            self.notes.append(f"{len(page) - len(inside)} lines of another time than asked for left out")
-        if not inside:
-            return False
-        new = [entry for entry in inside if entry not in self._boundary]
-        self.entries += new
-        oldest = min(entry.at for entry in inside)
-        if new:
-            self._end = oldest + 1
-            self._boundary = {entry for entry in inside if entry.at == oldest}
-        else:
-            self.notes.append(f"more than {len(inside)} lines at one moment; not all of them were read")
-            self._end = oldest
-            self._boundary = set()
-        return True
-
-    def _give_up(self, error: Exception) -> None:
-        if not self.entries:
-            raise error
-        self.notes.append(f"only the last {len(self.entries)} lines: {error}")
-
-    async def _read(self, limit: int) -> list[Entry]:
+    async def read(self, count: int) -> Sequence[Entry]:
         params = [
             ("query", self._text),
-            ("start", str(self._start)),
-            ("end", str(self._end)),
-            ("limit", str(limit)),
+            ("start", str(self.start)),
+            ("end", str(self.end)),
+            ("limit", str(count)),
             ("direction", "backward"),
         ]
         reply = await self._http.call("/loki/api/v1/query_range", params, until=self._until)
         body = await json_of(reply, "the Loki API", _complaint)
         self.notes += [note for note in warnings_of(body) if note not in self.notes]
         return await asyncio.to_thread(parse_streams, body, self._names)
+
+    def go_on(self, inside: Sequence[Entry], *, full: bool) -> bool:
+        new = [entry for entry in inside if entry not in self._boundary]
+        self.entries += new
+        if not full:
+            return False
+        oldest = min(entry.at for entry in inside)
+        if new:
+            self.end = oldest + 1
+            self._boundary = {entry for entry in inside if entry.at == oldest}
+        else:
+            self.notes.append(f"more than {len(inside)} lines at one moment; not all of them were read")
+            self.end = oldest
+            self._boundary = set()
+        return self.end > self.start
 
 
 def _complaint(body: Any) -> str | None:

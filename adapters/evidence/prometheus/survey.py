@@ -17,14 +17,15 @@ from adapters.evidence.prometheus.promql import duration, survey_selector
 from bot.domain.evidence import Evidence, Series, Window
 from investigators.queries import SurveyQuery
 
-MAX_SURVEY_SAMPLES = 250_000
-"""Samples of one survey: a thousand series over an hour at 15 s."""
-_LEAST_POINTS = 120
-"""Of each series, before any is left out: over a day, one for every 12 minutes."""
-_RAW_SAMPLES = 40_000
+MAX_SURVEY_SAMPLES = 120_000
+"""Samples of one survey: 500 series over an hour at 15 s. The garbage collector walks through all of them,
+and with twice as many holds up everything else for a tenth of a second."""
+_LEAST_POINTS = 60
+"""Of each series, before any is left out: over an hour, one a minute."""
+_RAW_SAMPLES = 20_000
 """As many samples are read raw, however dense they are."""
-_BATCH_SAMPLES = 40_000
-"""Samples of one request, one to three megabytes of JSON."""
+_BATCH_SAMPLES = 20_000
+"""Samples of one request, about a megabyte of JSON."""
 _SHOWN = 30
 _NAMED = 5
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote as url_quote
@@ -12,8 +13,9 @@ from urllib.parse import urlencode
 import aiohttp
 
 from adapters.evidence.asked import Asked
-from adapters.evidence.entries import Entry, excerpt_of, lines_of, nanoseconds, summary_of
-from adapters.evidence.http import Http, Malformed, Refused, TooLarge, base, json_of
+from adapters.evidence.entries import Entry, excerpt_of, lines_of, summary_of
+from adapters.evidence.http import Http, Malformed, Refused, base, json_of
+from adapters.evidence.paging import Backwards
 from adapters.evidence.seq.filter import properties_of, render
 from adapters.evidence.seq.parse import Page, parse_page
 from bot.domain.clock import Clock, to_rfc3339
@@ -23,7 +25,6 @@ from investigators.queries import LogQuery, Query
 
 _EVENTS = "/api/events/signal"
 """As ``/api/events``, and says whether it looked at everything."""
-_SMALLEST_PAGE = 10
 
 
 class SeqLogs:
@@ -96,69 +97,20 @@ class SeqLogs:
         return f"{base(self._config.external_url or self._config.url)}/#/events?{page}"
 
 
-class _Reading:
-    """Pages backwards until ``limit`` events are there. ``notes`` say what is missing."""
+class _Reading(Backwards):
+    """Seq goes on after an event it has given or only looked at."""
 
     def __init__(self, http: Http, text: str, window: Window, limit: int, config: SeqSource) -> None:
-        self.entries: list[Entry] = []
-        self.notes: list[str] = []
+        super().__init__(window, limit, config.page_lines)
         self._http = http
         self._text = text
         self._window = window
-        self._limit = limit
-        self._page = min(config.page_lines, limit)
         self._properties = properties_of(config.labels)
         self._until = http.deadline()
         self._after: str | None = None
+        self._page_read: Page | None = None
 
-    async def run(self) -> None:
-        """Raises Refused or Malformed when there is nothing to show for it."""
-        while True:
-            want = min(self._page, self._limit - len(self.entries))
-            try:
-                page = await self._read(want)
-            except TooLarge as error:
-                if self._page <= _SMALLEST_PAGE:
-                    self._give_up(error)
-                    return
-                self._page = max(_SMALLEST_PAGE, self._page // 4)
-                continue
-            except (Refused, Malformed) as error:
-                self._give_up(error)
-                return
-            if not self._take(page):
-                return
-            if page.complete and len(page.entries) < want:
-                return
-            if len(self.entries) >= self._limit:
-                self.notes.append(f"only the last {self._limit} events")
-                return
-            if page.last_id is None or page.last_id == self._after:
-                self.notes.append("the server stopped before it had looked at everything")
-                return
-            self._after = page.last_id
-
-    def kept(self) -> list[Entry]:
-        """The last ``limit`` entries: a server may send more than it was asked for."""
-        return sorted(self.entries, key=lambda entry: entry.at)[-self._limit :]
-
-    def _take(self, page: Page) -> bool:
-        """Keep what is in the window; False when the server does not keep to it."""
-        start, end = nanoseconds(self._window.start), nanoseconds(self._window.end)
-        inside = [entry for entry in page.entries if start <= entry.at < end]
-        if len(inside) < len(page.entries):
-            self.notes.append(
-                f"{len(page.entries) - len(inside)} events of another time than asked for left out"
-            )
-        self.entries += inside
-        return bool(inside) or not page.entries
-
-    def _give_up(self, error: Exception) -> None:
-        if not self.entries:
-            raise error
-        self.notes.append(f"only the last {len(self.entries)} events: {error}")
-
-    async def _read(self, count: int) -> Page:
+    async def read(self, count: int) -> Sequence[Entry]:
         params = [
             ("count", str(count)),
             ("render", "true"),
@@ -171,7 +123,19 @@ class _Reading:
             params.append(("afterId", self._after))
         reply = await self._http.call(_EVENTS, params, until=self._until)
         body = await json_of(reply, "the Seq API", _complaint)
-        return await asyncio.to_thread(parse_page, body, self._properties)
+        self._page_read = await asyncio.to_thread(parse_page, body, self._properties)
+        return self._page_read.entries
+
+    def go_on(self, inside: Sequence[Entry], *, full: bool) -> bool:
+        page = self._page_read
+        self.entries += inside
+        if page is None or (page.complete and not full):
+            return False
+        if page.last_id is None or page.last_id == self._after:
+            self.notes.append("the server stopped before it had looked at everything")
+            return False
+        self._after = page.last_id
+        return True
 
 
 def _complaint(body: Any) -> str | None:

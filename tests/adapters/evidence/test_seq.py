@@ -147,7 +147,7 @@ async def test_the_last_events_are_kept_and_the_cut_is_said() -> None:
     async with world(stocked(50), page_lines=8) as logs:
         evidence = await asked(logs, CART, limit=20)
     assert [line.text for line in evidence.lines] == [f"event {n}" for n in range(30, 50)]
-    assert evidence.reason == "only the last 20 events"
+    assert evidence.reason == "only the last 20 lines"
 
 
 async def test_a_search_that_stops_without_saying_where_is_incomplete() -> None:
@@ -180,7 +180,7 @@ async def test_events_of_another_time_are_left_out_and_said_to_be() -> None:
     async with world(seq) as logs:
         evidence = await asked(logs, CART)
     assert [line.text for line in evidence.lines] == ["in"]
-    assert evidence.reason == "2 events of another time than asked for left out"
+    assert evidence.reason == "2 lines of another time than asked for left out"
 
 
 async def test_a_server_that_repeats_itself_forever_is_asked_a_few_times_only() -> None:
@@ -211,7 +211,7 @@ async def test_a_fault_on_a_later_page_keeps_the_events_before_it() -> None:
     async with world(seq, page_lines=10) as logs:
         evidence = await asked(logs, CART)
     assert len(evidence.lines) == 20
-    assert evidence.reason == "only the last 20 events: answered 500: internal error"
+    assert evidence.reason == "only the last 20 lines: answered 500: internal error"
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ async def test_no_denser_samples_than_the_step_are_read_raw_in_batches() -> None
     evidence = await survey(metrics)
     assert (len(evidence.series), evidence.reason) == (400, None)
     assert {len(one.samples) for one in evidence.series} == {240}
-    assert [path for path, _ in metrics.read] == ["/api/v1/query"] * 3
+    assert [path for path, _ in metrics.read] == ["/api/v1/query"] * 5
     assert all(query.endswith("[3600s]") for _, query in metrics.read)
 
 
@@ -167,8 +167,8 @@ async def test_many_series_are_read_at_a_coarser_step_before_any_is_left_out() -
     metrics = Metrics({f"m{n}": 100 for n in range(20)})
     evidence = await survey(metrics, survey_series=100_000)
     assert len(evidence.series) == 2000
-    assert sum(len(one.samples) for one in evidence.series) <= 250_000
-    assert evidence.reason == "read at 30s, as 2000 series have too many samples"
+    assert sum(len(one.samples) for one in evidence.series) <= 120_000
+    assert evidence.reason == "read at 62s, as 2000 series have too many samples"
 
 
 async def test_a_window_of_a_day_is_read_whole() -> None:
@@ -177,7 +177,7 @@ async def test_a_window_of_a_day_is_read_whole() -> None:
     async with source(metrics) as prometheus:
         evidence = await prometheus.ask(SurveyQuery(matchers=(SHOP,)), day, "shop")
     assert len(evidence.series) == 1000
-    assert {one.samples[0].at - day.start < timedelta(minutes=6) for one in evidence.series} == {True}
+    assert {one.samples[0].at - day.start < timedelta(minutes=13) for one in evidence.series} == {True}
     assert "as 1000 series have too many samples" in (evidence.reason or "")
 
 
@@ -210,7 +210,7 @@ async def test_nothing_found_in_a_partial_answer_is_a_gap() -> None:
 
 
 async def test_a_batch_that_fails_leaves_the_others_and_is_named() -> None:
-    metrics = Metrics({f"m{n}": 150 for n in range(3)})
+    metrics = Metrics({f"m{n}": 80 for n in range(3)})
     metrics.faults['{__name__=~"m1"'] = refusing(503, "upstream is down")
     evidence = await survey(metrics)
     assert {one.name for one in evidence.series} == {"m0", "m2"}
