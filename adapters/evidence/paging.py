@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from adapters.evidence.entries import Entry, nanoseconds
@@ -11,7 +12,7 @@ from bot.domain.evidence import Window
 _SMALLEST_PAGE = 10
 
 
-class Backwards:
+class Backwards(ABC):
     """Pages of a store until ``limit`` entries are there; ``page`` is how many are asked for at once.
 
     Subclasses say how a page is read and where the next one begins. ``notes`` say what is missing.
@@ -24,18 +25,18 @@ class Backwards:
         self._limit = limit
         self._page = min(page, limit)
 
+    @abstractmethod
     async def read(self, count: int) -> Sequence[Entry]:
         """The newest ``count`` entries that are not yet read. Raises Refused or Malformed."""
-        raise NotImplementedError
 
     def again(self) -> int:
         """How many entries of the next page are known already, because it begins with them."""
         return 0
 
+    @abstractmethod
     def go_on(self, inside: Sequence[Entry], *, full: bool) -> bool:
         """Take the entries of a page, those in the window, and set out for the next one, if there is one;
         ``full``: the page had as many as were asked for."""
-        raise NotImplementedError
 
     async def run(self) -> None:
         """Raises Refused or Malformed when there is nothing to show for it."""

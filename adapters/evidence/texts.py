@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from bot.domain.redaction import redact, strip_invisible
@@ -11,7 +12,9 @@ MAX_LINE = 2_000
 _CHUNK = 64 * 1024
 """Characters redacted at once. A pattern holds the interpreter while it looks through all of them."""
 _OPEN = 250
-"""Entries of a chunk that may all belong to one secret that began in it."""
+"""Entries that a private key may span."""
+_BEGIN = "-----BEGIN PRIVATE KEY-----"
+_MARK = re.compile(r"-----(BEGIN|END) [A-Z0-9 ]{0,40}PRIVATE KEY", re.IGNORECASE)
 
 
 def clean_entries(texts: Sequence[str]) -> list[str]:
@@ -19,30 +22,33 @@ def clean_entries(texts: Sequence[str]) -> list[str]:
     in an earlier one is empty."""
     cleaned: list[str] = []
     chunk: list[str] = []
-    size = 0
+    size = inside = 0
     for text in texts:
         text = strip_invisible(text[: 2 * MAX_LINE])[:MAX_LINE]
-        if size + len(text) > _CHUNK and not _may_be_inside(chunk, text, size):
-            cleaned += _clean_chunk(chunk)
+        # What is indented may belong to the line before it.
+        if size + len(text) > _CHUNK and (not text[:1].isspace() or size > 2 * _CHUNK):
+            cleaned += _clean_chunk(chunk, inside)
+            inside = _inside(chunk, inside)
             chunk, size = [], 0
         chunk.append(text)
         size += len(text) + 1
-    return cleaned + _clean_chunk(chunk)
+    return cleaned + _clean_chunk(chunk, inside)
 
 
-def _may_be_inside(chunk: Sequence[str], following: str, size: int) -> bool:
-    """Whether what follows may be the rest of a secret that the chunk holds the beginning of."""
-    if following[:1].isspace() and size < 4 * _CHUNK:
-        return True
-    for text in reversed(chunk[-_OPEN:]):
-        if "-----END " in text:
-            return False
-        if "-----BEGIN " in text:
-            return True
-    return False
+def _inside(chunk: Sequence[str], before: int) -> int:
+    """For how many entries a private key has been open at the end of the chunk; 0: none is."""
+    for count, text in enumerate(reversed(chunk[-_OPEN:]), 1):
+        marks = _MARK.findall(text)
+        if marks:
+            return count if marks[-1].upper() == "BEGIN" else 0
+    return before + len(chunk) if 0 < before < _OPEN - len(chunk) else 0
 
 
-def _clean_chunk(texts: Sequence[str]) -> list[str]:
+def _clean_chunk(chunk: Sequence[str], inside: int) -> list[str]:
+    return _clean([_BEGIN, *chunk])[1:] if inside else _clean(chunk)
+
+
+def _clean(texts: Sequence[str]) -> list[str]:
     joined = "\n".join(texts)
     redacted = redact(joined)
     if redacted == joined:

@@ -10,12 +10,16 @@ from config.schema import LokiLabels
 from investigators.ports import Matcher, MatchOp
 from investigators.queries import LogQuery
 
-KNOWN = ("service", "pod", "namespace", "node", "level")
-
 
 def names_of(labels: LokiLabels) -> dict[str, str]:
     """What each label that we know is called here."""
-    return {known: str(getattr(labels, known)) for known in KNOWN}
+    return {
+        "service": labels.service,
+        "pod": labels.pod,
+        "namespace": labels.namespace,
+        "node": labels.node,
+        "level": labels.level,
+    }
 
 
 def render(query: LogQuery, labels: LokiLabels) -> tuple[str, str | None]:

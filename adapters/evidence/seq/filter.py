@@ -14,7 +14,12 @@ _PROPERTY = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 def properties_of(labels: SeqLabels) -> dict[str, str]:
     """Where each label that we know is kept, but for the level, which every event has."""
-    return {known: str(getattr(labels, known)) for known in ("service", "pod", "namespace", "node")}
+    return {
+        "service": labels.service,
+        "pod": labels.pod,
+        "namespace": labels.namespace,
+        "node": labels.node,
+    }
 
 
 def render(query: LogQuery, labels: SeqLabels) -> str:
