@@ -12,22 +12,23 @@ from collections.abc import Iterable
 from investigators.ports import Matcher, MatchOp
 
 LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _SHORT = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
-def quote(text: str) -> str:
-    """A string literal that means exactly ``text``.
+def sendable(text: str) -> str:
+    """The text with U+FFFD, which then matches nothing, for lone surrogates: they have no UTF-8."""
+    return _SURROGATE.sub("\ufffd", text)
 
-    Lone surrogates cannot be sent as UTF-8 and become U+FFFD, which then matches nothing.
-    """
+
+def quote(text: str) -> str:
+    """A string literal that means exactly ``text``, as far as it is :func:`sendable`."""
     out = []
-    for character in text:
+    for character in sendable(text):
         if character in _SHORT:
             out.append(_SHORT[character])
         elif ord(character) < 0x20 or ord(character) == 0x7F:
             out.append(f"\\x{ord(character):02x}")
-        elif 0xD800 <= ord(character) <= 0xDFFF:
-            out.append("\ufffd")
         else:
             out.append(character)
     return f'"{"".join(out)}"'

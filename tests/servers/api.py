@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
@@ -92,8 +93,29 @@ async def flooding(request: web.Request) -> web.StreamResponse:
     return response
 
 
+async def bursting(request: web.Request) -> web.StreamResponse:
+    """A few kilobytes that unpack to a flood."""
+    body = gzip.compress(b" " * (16 * 1024 * 1024), compresslevel=1)
+    return web.Response(body=body, headers={"Content-Encoding": "gzip", "Content-Type": "application/json"})
+
+
+async def dripping(request: web.Request) -> web.StreamResponse:
+    """Always says a little more, so that no silence is ever long."""
+    response = web.StreamResponse(headers={"Content-Type": "application/json"})
+    await response.prepare(request)
+    try:
+        for _ in range(1000):
+            await response.write(b" ")
+            await asyncio.sleep(0.02)
+    except ConnectionError:
+        pass
+    return response
+
+
 COMMON: dict[str, tuple[Fault, str]] = {
     "hang": (hanging, "no answer within 0.5 s"),
+    "drip": (dripping, "no answer within 0.5 s"),
+    "burst": (bursting, "larger than 8 MiB"),
     "drop": (dropping, "cannot reach http://127.0.0.1"),
     "flood": (flooding, "larger than 8 MiB"),
     "login page": (saying(200, "<html>Sign in</html>", "text/html"), "text/html that is not the"),
@@ -105,4 +127,7 @@ COMMON: dict[str, tuple[Fault, str]] = {
     "another shape": (saying(200, "[1, 2, 3]", "application/json"), ""),
     "null": (saying(200, "null", "application/json"), ""),
 }
-"""Faults that any API can have, with what the reason must hold; for a timeout of half a second."""
+"""Faults that any API can have, with what the reason must hold. Those of :data:`SLOW` last."""
+
+SLOW = frozenset({"hang", "drip"})
+"""For a timeout of half a second."""

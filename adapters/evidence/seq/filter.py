@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from adapters.evidence.entries import literal
+from adapters.evidence.quoting import sendable
 from config.schema import SeqLabels
 from investigators.ports import Matcher, MatchOp
 from investigators.queries import LogQuery
@@ -40,13 +41,12 @@ def render(query: LogQuery, labels: SeqLabels) -> str:
             )
             + ")"
         )
-    return " and ".join(parts)
+    return sendable(" and ".join(parts))
 
 
 def quote(text: str) -> str:
     """A string literal that means exactly ``text``: Seq doubles the quote and has no escapes."""
-    cleaned = "".join("\ufffd" if 0xD800 <= ord(c) <= 0xDFFF else c for c in text)
-    return "'" + cleaned.replace("'", "''") + "'"
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _term(matcher: Matcher, properties: dict[str, str]) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import aiohttp
 
 from adapters.evidence.asked import Asked
 from adapters.evidence.http import Http, Malformed, Refused
+from adapters.evidence.quoting import sendable
 from adapters.evidence.traces.jaeger import Jaeger
 from adapters.evidence.traces.spans import Gathered, Spans, excerpt_of, summary_of
 from adapters.evidence.traces.tempo import Tempo
@@ -37,11 +39,11 @@ class Traces:
 
     def command(self, query: Query, window: Window) -> str | None:
         """A curl line."""
-        return self._backend.command(query, window) if isinstance(query, SpanQuery) else None
+        return self._backend.command(_sendable(query), window) if isinstance(query, SpanQuery) else None
 
     async def ask(self, query: Query, window: Window, subject: str) -> Evidence:
         """A sample of the window's traces; asked for a healthy time, of the window given."""
-        wanted = query if isinstance(query, SpanQuery) else None
+        wanted = _sendable(query) if isinstance(query, SpanQuery) else None
         asked = Asked(
             source=self.name,
             kind=query.kind,
@@ -67,6 +69,10 @@ class Traces:
             return asked.failed("; ".join(notes)) if notes else asked.empty("no such traces")
         ordered = await asyncio.to_thread(_ordered, found.spans)
         return asked.found(summary_of(ordered), excerpt_of(ordered), spans=ordered, notes=notes)
+
+
+def _sendable(query: SpanQuery) -> SpanQuery:
+    return replace(query, services=tuple(sendable(service) for service in query.services))
 
 
 def _ordered(spans: list[TraceSpan]) -> list[TraceSpan]:

@@ -24,7 +24,7 @@ from investigators.queries import LogQuery
 from tests.contracts.evidence_contract import check_evidence
 from tests.contracts.source_contract import check_source
 from tests.fakes.evidence import NOW, FixedClock
-from tests.servers.api import COMMON, Fault, saying
+from tests.servers.api import COMMON, SLOW, Fault, saying
 from tests.servers.loki import Loki
 from tests.servers.ports import free_port
 
@@ -34,7 +34,7 @@ CART = Matcher(label="service", op=MatchOp.EQUAL, value="cart")
 
 
 def source(url: str, session: aiohttp.ClientSession, **options: Any) -> LokiLogs:
-    config = LokiSource.model_validate({"url": url, "timeout": "5s", **options})
+    config = LokiSource.model_validate({"url": url, "timeout": "30s", **options})
     return LokiLogs(config, session, FixedClock())
 
 
@@ -150,6 +150,12 @@ def test_labels_can_be_structured_metadata_instead() -> None:
     )
 
 
+async def test_a_value_that_is_no_text_selects_nothing() -> None:
+    async with world(stocked()) as logs:
+        evidence = await asked(logs, CART, match("pod", "c\ud800"), match("pod", "c\ud800|x", MatchOp.REGEX))
+    assert evidence.status is EvidenceStatus.EMPTY
+
+
 async def test_a_label_that_cannot_be_written_is_a_reason_and_nothing_is_asked() -> None:
     loki = stocked()
     async with world(loki) as logs:
@@ -249,20 +255,20 @@ async def test_the_order_of_the_answer_does_not_matter() -> None:
 async def test_each_fault_is_a_gap_with_its_reason(name: str) -> None:
     loki = stocked()
     loki.fault, reason = COMMON[name]
-    async with world(loki, timeout="500ms" if name == "hang" else "5s") as logs:
-        evidence = await asyncio.wait_for(asked(logs), 10)
+    async with world(loki, timeout="500ms" if name in SLOW else "30s") as logs:
+        evidence = await asyncio.wait_for(asked(logs), 60)
     assert evidence.status is EvidenceStatus.FAILED
     assert reason in (evidence.reason or ""), evidence.reason
     assert evidence.manual
 
 
-@pytest.mark.parametrize("name", [name for name in COMMON if name != "hang"])
+@pytest.mark.parametrize("name", [name for name in COMMON if name not in SLOW])
 async def test_a_fault_on_a_later_page_keeps_the_lines_before_it(name: str) -> None:
     loki = stocked(30)
     loki.fault, reason = COMMON[name]
     loki.healthy_calls = 2
     async with world(loki, page_lines=10) as logs:
-        evidence = await asyncio.wait_for(asked(logs), 10)
+        evidence = await asyncio.wait_for(asked(logs), 60)
     assert evidence.status is EvidenceStatus.OK
     assert 19 <= len(evidence.lines) < 30
     assert (evidence.reason or "").startswith(f"only the last {len(evidence.lines)} lines: ")

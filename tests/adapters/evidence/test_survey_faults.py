@@ -91,7 +91,7 @@ async def source(metrics: Metrics, **config: Any) -> AsyncIterator[PrometheusMet
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", metrics.handle)
     async with TestServer(app) as server, aiohttp.ClientSession() as session:
-        options = {"url": str(server.make_url("/")), "timeout": "5s", **config}
+        options = {"url": str(server.make_url("/")), "timeout": "30s", **config}
         yield PrometheusMetrics(PrometheusSource.model_validate(options), session, FixedClock())
 
 
@@ -334,10 +334,10 @@ async def test_a_slow_server_costs_one_timeout_for_all_its_questions() -> None:
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", slow)
     async with TestServer(app) as server, aiohttp.ClientSession() as session:
-        options = {"url": str(server.make_url("/")), "timeout": "400ms"}
+        options = {"url": str(server.make_url("/")), "timeout": "1s"}
         prometheus = PrometheusMetrics(PrometheusSource.model_validate(options), session, FixedClock())
         evidence = await asyncio.wait_for(
-            prometheus.ask(SurveyQuery(matchers=(SHOP,)), WINDOW, "shop"), timeout=10
+            prometheus.ask(SurveyQuery(matchers=(SHOP,)), WINDOW, "shop"), timeout=60
         )
     assert evidence.status is EvidenceStatus.FAILED
-    assert "m not read: no answer within 0.4 s" in (evidence.reason or "")
+    assert (evidence.reason or "").endswith("no answer within 1 s")

@@ -14,7 +14,7 @@ from adapters.evidence.prometheus import PrometheusMetrics
 from bot.domain.clock import SystemClock
 from bot.domain.evidence import EvidenceStatus, Window
 from config.schema import PrometheusSource
-from investigators.ports import Matcher, MatchOp
+from investigators.ports import Matcher, MatchOp, MetricQuery
 from investigators.queries import SurveyQuery
 from tests.contracts.evidence_contract import check_evidence, check_metric_source
 from tests.contracts.source_contract import check_source
@@ -151,6 +151,26 @@ async def test_a_frozen_server_is_a_gap_and_not_an_absence(
         world.servers[server].thaw()
     check_evidence(evidence, kind="metric.survey", source="prometheus")
     assert (evidence.status, evidence.reason) == (EvidenceStatus.FAILED, "no answer within 0.3 s")
+
+
+@pytest.mark.parametrize(
+    "function", ["rate", "increase", "delta", "avg_over_time", "max_over_time", "min_over_time", "last"]
+)
+@pytest.mark.parametrize("aggregate", [None, "sum", "avg", "max", "min", "count"])
+async def test_victoria_metrics_understands_every_function_and_aggregate(
+    world: World, session: aiohttp.ClientSession, function: str, aggregate: str | None
+) -> None:
+    query = MetricQuery(
+        metric="node_cpu_seconds_total",
+        matchers=(NODE,),
+        function=function,
+        over=timedelta(seconds=30),
+        aggregate=aggregate,
+        by=("job",) if aggregate else (),
+    )
+    metrics = source(world, "victoria-metrics", session)
+    evidence = await metrics.range(query, window(), timedelta(seconds=5), "node")
+    assert evidence.status is EvidenceStatus.OK, evidence.reason
 
 
 async def test_victoria_metrics_keeps_the_contract_of_metric_sources(
