@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from adapters.evidence.entries import nanoseconds
-from adapters.evidence.http import Http, Malformed, Refused, base, json_of
+from adapters.evidence.http import Http, Malformed, Refused, TooLarge, base, json_of
 from adapters.evidence.traces.spans import Gathered, Spans, identifier
 from bot.domain.evidence import TraceSpan, Window
 from bot.domain.redaction import clean
@@ -36,7 +36,8 @@ class Jaeger:
     def command(self, query: SpanQuery, window: Window) -> str:
         if not query.services:
             return f"curl -s {shlex.quote(f'{self._http.address}/api/services')}"
-        fields = " ".join(f"-d {key}={value}" for key, value in self._bounds(window, len(query.services)))
+        bounds = [*_bounds(window), ("limit", str(self._config.max_traces))]
+        fields = " ".join(f"-d {key}={value}" for key, value in bounds)
         return "; ".join(
             f"curl -sG {shlex.quote(f'{self._http.address}/api/traces')} "
             f"--data-urlencode {shlex.quote(f'service={service}')} {fields}"
@@ -48,7 +49,7 @@ class Jaeger:
         if not query.services:
             return address
         # Its search page shows one service at a time.
-        fields = [("service", query.services[0]), *self._bounds(window, len(query.services))]
+        fields = [("service", query.services[0]), *_bounds(window), ("limit", str(self._config.max_traces))]
         return f"{address}?{urlencode(fields)}"
 
     async def gather(self, query: SpanQuery, found: Gathered, spans: Spans) -> None:
@@ -80,28 +81,41 @@ class Jaeger:
         self, service: str, among: int, found: Gathered, spans: Spans, until: float
     ) -> str | None:
         """Why it could not be read, if it could not."""
-        bounds = self._bounds(found.window, among)
+        limit = max(min(_FEW_TRACES, self._config.max_traces), self._config.max_traces // among)
         try:
-            reply = await self._http.call("/api/traces", [("service", service), *bounds], until=until)
-            traces, errors = _data(await json_of(reply, API, _complaint))
+            while True:
+                try:
+                    traces, errors = await self._traces(service, found.window, limit, until)
+                    break
+                except TooLarge:
+                    if limit == 1:
+                        raise
+                    limit = max(1, limit // 4)
             async with found.turn:
                 parsed = await asyncio.to_thread(parse_traces, traces, spans)
         except (Refused, Malformed) as error:
             return str(error)
         found.notes += [clean(error, limit=200) for error in errors]
-        if len(traces) >= (limit := int(dict(bounds)["limit"])):
+        if len(traces) >= limit:
             found.notes.append(f"only {limit} traces of {clean(service, limit=80)}")
         for trace_id, one in sorted(parsed.items(), key=lambda item: _newest(item[1]), reverse=True):
             found.add(trace_id, one)
         return None
 
-    def _bounds(self, window: Window, among: int) -> list[tuple[str, str]]:
-        """Start and end in microseconds, and the traces of one of ``among`` services."""
-        return [
-            ("start", str(nanoseconds(window.start) // 1000)),
-            ("end", str(nanoseconds(window.end) // 1000)),
-            ("limit", str(max(min(_FEW_TRACES, self._config.max_traces), self._config.max_traces // among))),
-        ]
+    async def _traces(
+        self, service: str, window: Window, limit: int, until: float
+    ) -> tuple[list[Any], list[str]]:
+        params = [("service", service), *_bounds(window), ("limit", str(limit))]
+        reply = await self._http.call("/api/traces", params, until=until)
+        return _data(await json_of(reply, API, _complaint))
+
+
+def _bounds(window: Window) -> list[tuple[str, str]]:
+    """Start and end in microseconds."""
+    return [
+        ("start", str(nanoseconds(window.start) // 1000)),
+        ("end", str(nanoseconds(window.end) // 1000)),
+    ]
 
 
 def _newest(spans: Sequence[TraceSpan]) -> float:

@@ -361,6 +361,18 @@ async def test_a_span_that_only_follows_another_has_it_as_its_parent() -> None:
         assert (await asked(traces, "cart")).spans[-1].parent_id == span(12)
 
 
+async def test_an_answer_of_jaeger_that_is_too_large_is_asked_for_in_a_smaller_one() -> None:
+    big = {"db.statement": "x" * 60_000}
+    spans = [one for n in range(1, 201) for one in checkout(n, at=300 - n, attributes=big)]
+    api = server("jaeger", spans)
+    async with world(api) as traces:
+        evidence = await asked(traces, "cart")
+    assert [query["limit"] for _, query in api.asked] == ["200", "50"]
+    assert len(evidence.spans) == 200
+    assert max(one.start for one in evidence.spans) > ago(101)
+    assert evidence.reason == "only 50 traces of cart"
+
+
 async def test_a_part_that_jaeger_could_not_read_makes_the_answer_incomplete() -> None:
     api = server("jaeger")
     good = json.loads(json.dumps([api._trace(api.spans)]))  # type: ignore[union-attr]
