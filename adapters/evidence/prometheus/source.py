@@ -34,6 +34,8 @@ _MAX_POINTS = 2_000
 """Points per series we ask for; Prometheus itself refuses more than 11,000."""
 _PARSE_IN_THREAD = 2_000
 """Samples beyond which parsing moves to a thread, so that the event loop is not held for long."""
+_SHORTEST = timedelta(milliseconds=1)
+"""PromQL knows nothing shorter."""
 _SHOWN = 20
 
 
@@ -84,7 +86,7 @@ class PrometheusMetrics:
         kind = query.kind
         if not isinstance(query, SurveyQuery):
             return self._failed(kind, kind, window, subject, f"{self.name} does not answer {kind}")
-        if window.length <= timedelta(0) or query.step <= timedelta(0):
+        if window.length < _SHORTEST or query.step < _SHORTEST:
             return self._failed(kind, kind, window, subject, "the window or the step is empty")
         try:
             promql = survey_selector(query.matchers)

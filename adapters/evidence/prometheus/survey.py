@@ -12,7 +12,7 @@ from typing import Any
 from adapters.evidence.asked import Asked
 from adapters.evidence.http import Malformed, Refused, TooLarge
 from adapters.evidence.prometheus.client import Answer, Client
-from adapters.evidence.prometheus.parse import parse_result
+from adapters.evidence.prometheus.parse import Parsed, parse_result
 from adapters.evidence.prometheus.promql import duration, survey_selector
 from bot.domain.evidence import Evidence, Series, Window
 from investigators.queries import SurveyQuery
@@ -32,11 +32,14 @@ _NAMED = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Plan:
-    """What will be read: metric names in batches, raw or at ``step``."""
+    """What will be read: metric names in batches, raw or at ``step``, with so many samples of ``each``
+    series; ``points`` is what ``step`` gives."""
 
     batches: tuple[tuple[str, ...], ...]
     raw: bool
     step: timedelta
+    each: float
+    points: float
 
 
 class Survey:
@@ -61,7 +64,7 @@ class Survey:
             plan = self._planned(counts, await self._density(counts))
         except (Refused, Malformed) as error:
             return self._asked.failed(str(error))
-        answers = await asyncio.gather(*(self._batch(names, plan) for names in plan.batches))
+        answers = await asyncio.gather(*(self._batch(names, plan, counts) for names in plan.batches))
         found = sorted(
             (one for series in answers for one in series),
             key=lambda one: (one.name, sorted(one.labels.items())),
@@ -115,53 +118,59 @@ class Survey:
         step = self._query.step
         points = self._window.length / step + 1
         # Reading at a step finer than the samples would only repeat them.
-        raw = density <= points * 1.25 or density * series <= _RAW_SAMPLES
+        sparse = density <= points * 1.25 and density * series <= MAX_SURVEY_SAMPLES
+        raw = sparse or density * series <= _RAW_SAMPLES
+        if points * series > MAX_SURVEY_SAMPLES:
+            points = MAX_SURVEY_SAMPLES / series
+            step = timedelta(seconds=math.ceil(self._window.length.total_seconds() / (points - 1)))
         each = density if raw else points
-        if each * series > MAX_SURVEY_SAMPLES:
-            raw, each = False, MAX_SURVEY_SAMPLES / series
-            step = timedelta(seconds=math.ceil(self._window.length.total_seconds() / (each - 1)))
-            self._notes.append(f"read at {duration(step)}, as {series} series have too many samples")
-        return _Plan(batches=tuple(_batches(chosen, counts, each)), raw=raw, step=step)
+        return _Plan(
+            batches=tuple(_batches(chosen, counts, each)), raw=raw, step=step, each=each, points=points
+        )
 
-    async def _batch(self, names: tuple[str, ...], plan: _Plan) -> Sequence[Series]:
+    async def _batch(self, names: tuple[str, ...], plan: _Plan, counts: dict[str, int]) -> Sequence[Series]:
+        series = sum(counts[name] for name in names)
         try:
             try:
-                return await self._read(names, plan)
+                parsed = await self._read(names, plan, series)
+                dense = plan.raw and parsed.left_out > 0
             except TooLarge:
                 if not plan.raw:
                     raise
-            # Some of them are denser than the one we looked at.
-            return await self._read(names, replace(plan, raw=False))
-        except (Refused, Malformed, ValueError) as error:
+                dense = True
+            if dense:
+                # Some of them have more samples than the one we looked at.
+                parsed = await self._read(names, replace(plan, raw=False, each=plan.points), series)
+        except (Refused, Malformed) as error:
             self._notes.append(f"{_list(names)} not read: {error}")
             return ()
-
-    async def _read(self, names: tuple[str, ...], plan: _Plan) -> Sequence[Series]:
-        selector = survey_selector(self._query.matchers, names)
-        end = self._window.end
-        if plan.raw:
-            answer = await self._instant(f"{selector}[{duration(self._window.length)}]")
-        else:
-            start = end - (self._window.length // plan.step) * plan.step
-            answer = await self._client.call(
-                "/api/v1/query_range",
-                [
-                    ("query", selector),
-                    ("start", _time(start)),
-                    ("end", _time(end)),
-                    ("step", f"{plan.step.total_seconds():g}"),
-                    ("timeout", self._timeout),
-                ],
-                form=True,
-                until=self._until,
-            )
-            self._notes += answer.warnings
-        parsed = await asyncio.to_thread(
-            parse_result, answer.data, max_series=self._max_series, max_samples=MAX_SURVEY_SAMPLES
-        )
         if parsed.left_out:
             self._notes.append(f"{_list(names)}: {parsed.left_out} series more than were counted, left out")
         return _within(parsed.series, self._window)
+
+    async def _read(self, names: tuple[str, ...], plan: _Plan, series: int) -> Parsed:
+        selector = survey_selector(self._query.matchers, names)
+        if plan.raw:
+            answer = await self._instant(f"{selector}[{duration(self._window.length)}]")
+        else:
+            answer = await self._range(selector, plan.step)
+            if plan.step > self._query.step:
+                self._notes.append(f"read at {duration(plan.step)}: the series have too many samples")
+        room = math.ceil(1.5 * series * plan.each)
+        return await asyncio.to_thread(parse_result, answer.data, max_series=series, max_samples=room)
+
+    async def _range(self, promql: str, step: timedelta) -> Answer:
+        end = self._window.end
+        params = [
+            ("query", promql),
+            ("start", _time(end - (self._window.length // step) * step)),
+            ("end", _time(end)),
+            ("step", f"{step.total_seconds():g}"),
+            ("timeout", self._timeout),
+        ]
+        answer = await self._client.call("/api/v1/query_range", params, form=True, until=self._until)
+        self._notes += answer.warnings
+        return answer
 
     async def _instant(self, promql: str) -> Answer:
         params = [("query", promql), ("time", _time(self._window.end)), ("timeout", self._timeout)]

@@ -32,12 +32,13 @@ CANARY = "hunter2hunter2"
 class Metrics:
     """Answers the three questions of a survey: ``counts`` by name, each series with ``density`` samples.
 
-    ``faults`` maps the beginning of a query to what is answered instead. Every query is kept in ``asked``.
+    ``denser`` is how many samples there really are. ``faults`` maps the beginning of a query to what is
+    answered instead. Every query is kept in ``asked``.
     """
 
     def __init__(self, counts: dict[str, int], density: int = 240) -> None:
         self.counts = counts
-        self.density = density
+        self.density = self.denser = density
         self.faults: dict[str, Callable[[], web.Response]] = {}
         self.warnings: list[str] = []
         self.labels: dict[str, str] = {}
@@ -60,7 +61,7 @@ class Metrics:
             step, start, end = (float(str(form[key])) for key in ("step", "start", "end"))
             times = [start + step * n for n in range(int((end - start) / step) + 1)]
         else:
-            times = [T - 3600 / self.density * n for n in reversed(range(self.density))]
+            times = [T - 3600 / self.denser * n for n in reversed(range(self.denser))]
         return self._answer(
             "matrix",
             [
@@ -125,6 +126,15 @@ async def test_a_survey_of_everything_is_refused_before_anything_is_asked(
     assert metrics.asked == []
 
 
+@pytest.mark.parametrize("length", [timedelta(0), timedelta(microseconds=20), timedelta(hours=-1)])
+async def test_a_window_too_short_for_promql_is_a_reason(length: timedelta) -> None:
+    metrics = Metrics({"a": 1})
+    async with source(metrics) as prometheus:
+        short = Window(start=NOW - length, end=NOW)
+        evidence = await prometheus.ask(SurveyQuery(matchers=(SHOP,)), short, "shop")
+    assert (evidence.status, metrics.asked) == (EvidenceStatus.FAILED, [])
+
+
 async def test_a_label_that_cannot_be_written_is_refused_before_anything_is_asked() -> None:
     metrics = Metrics({"a": 1})
     odd = Matcher(label='x"}', op=MatchOp.EQUAL, value="y")
@@ -168,7 +178,7 @@ async def test_many_series_are_read_at_a_coarser_step_before_any_is_left_out() -
     evidence = await survey(metrics, survey_series=100_000)
     assert len(evidence.series) == 2000
     assert sum(len(one.samples) for one in evidence.series) <= 120_000
-    assert evidence.reason == "read at 62s, as 2000 series have too many samples"
+    assert evidence.reason == "read at 62s: the series have too many samples"
 
 
 async def test_a_window_of_a_day_is_read_whole() -> None:
@@ -178,7 +188,7 @@ async def test_a_window_of_a_day_is_read_whole() -> None:
         evidence = await prometheus.ask(SurveyQuery(matchers=(SHOP,)), day, "shop")
     assert len(evidence.series) == 1000
     assert {one.samples[0].at - day.start < timedelta(minutes=13) for one in evidence.series} == {True}
-    assert "as 1000 series have too many samples" in (evidence.reason or "")
+    assert "the series have too many samples" in (evidence.reason or "")
 
 
 async def test_series_are_left_out_where_they_would_have_too_few_samples_each() -> None:
@@ -215,6 +225,24 @@ async def test_a_batch_that_fails_leaves_the_others_and_is_named() -> None:
     evidence = await survey(metrics)
     assert {one.name for one in evidence.series} == {"m0", "m2"}
     assert evidence.reason == "m1 not read: answered 503 with text/plain that is not the Prometheus API"
+
+
+async def test_series_denser_than_the_one_looked_at_are_read_at_the_step_instead() -> None:
+    metrics = Metrics({"m": 80, "n": 80}, density=60)
+    metrics.denser = 600
+    evidence = await survey(metrics)
+    assert [path for path, _ in metrics.read] == ["/api/v1/query", "/api/v1/query_range"]
+    assert {len(one.samples) for one in evidence.series} == {241}
+    assert (len(evidence.series), evidence.reason) == (160, None)
+
+
+async def test_many_series_denser_than_the_one_looked_at_stay_within_the_cap() -> None:
+    metrics = Metrics({f"m{n}": 100 for n in range(10)}, density=60)
+    metrics.denser = 300
+    evidence = await survey(metrics)
+    assert len(evidence.series) == 1000
+    assert sum(len(one.samples) for one in evidence.series) <= 120_000
+    assert evidence.reason == "read at 31s: the series have too many samples"
 
 
 async def test_series_far_denser_than_the_one_looked_at_are_read_at_the_step_instead() -> None:
