@@ -35,7 +35,18 @@ from config.alerts import (
     Suggest,
 )
 from config.investigation import Investigation
-from config.looking import Evidence, HostEvidence, HttpAuth, PrometheusSource, WatchedProcess
+from config.looking import (
+    Evidence,
+    HostEvidence,
+    HttpAuth,
+    LokiLabels,
+    LokiSource,
+    PrometheusSource,
+    SeqLabels,
+    SeqSource,
+    TraceSource,
+    WatchedProcess,
+)
 from config.people import Chat, ConsoleChat, MatrixChat, PersonEntry, Room
 from config.types import Duration, Name, Regex, Section
 
@@ -60,6 +71,8 @@ __all__ = [
     "Ledger",
     "Limits",
     "Listen",
+    "LokiLabels",
+    "LokiSource",
     "ManagedProcess",
     "MatrixChat",
     "Name",
@@ -70,10 +83,13 @@ __all__ = [
     "Room",
     "RouteRule",
     "Section",
+    "SeqLabels",
+    "SeqSource",
     "Source",
     "SourceAuth",
     "Suggest",
     "Telemetry",
+    "TraceSource",
     "WatchedProcess",
 ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
 from functools import partial
 
@@ -13,6 +13,7 @@ from bot.domain.errors import Unavailable
 from bot.domain.evidence import Evidence, EvidenceStatus, Window
 from config.schema import Config
 from investigators.ports import HostQuery, HostSource, Investigator, MetricQuery, MetricSource
+from investigators.queries import EvidenceSource, LogQuery, Query, SpanQuery
 
 
 def build_investigator(config: Config, seams: Seams, session: aiohttp.ClientSession) -> Investigator:
@@ -58,6 +59,7 @@ def probe_sources(config: Config, seams: Seams, session: aiohttp.ClientSession) 
             source = PrometheusMetrics(section, session, seams.clock)
             ask = partial(source.instant, MetricQuery(metric="up"), now, "check")
             probes.append((section.name, partial(_said, ask)))
+    probes += [(source.name, partial(_said, ask)) for source, ask in _small_questions(config, seams, session)]
     if config.evidence.host is not None and config.evidence.host.enabled:
         from adapters.evidence.host import LocalHost
 
@@ -69,6 +71,32 @@ def probe_sources(config: Config, seams: Seams, session: aiohttp.ClientSession) 
                 query = HostQuery(host=host.name, process=watched.name)
                 probes.append((f"log of {watched.name}", partial(_said, partial(host.log, query, window))))
     return probes
+
+
+def _small_questions(
+    config: Config, seams: Seams, session: aiohttp.ClientSession
+) -> Iterator[tuple[EvidenceSource, Callable[[], Awaitable[Evidence]]]]:
+    """One line of each log source, one trace of each trace source, of the last five minutes."""
+    now = seams.clock.now()
+    window = Window(start=now - timedelta(minutes=5), end=now)
+    evidence = config.evidence
+    sources: list[tuple[EvidenceSource, Query]] = []
+    if evidence.loki:
+        from adapters.evidence.loki import LokiLogs
+
+        sources += [(LokiLogs(one, session, seams.clock), LogQuery(limit=1)) for one in evidence.loki]
+    if evidence.seq:
+        from adapters.evidence.seq import SeqLogs
+
+        sources += [(SeqLogs(one, session, seams.clock), LogQuery(limit=1)) for one in evidence.seq]
+    if evidence.traces:
+        from adapters.evidence.traces import Traces
+
+        for section in evidence.traces:
+            single = section.model_copy(update={"max_traces": 1})
+            sources.append((Traces(single, session, seams.clock), SpanQuery()))
+    for source, query in sources:
+        yield source, partial(source.ask, query, window, "check")
 
 
 async def _said(ask: Callable[[], Awaitable[Evidence]]) -> str:

@@ -70,7 +70,11 @@ def test_every_commented_example_in_the_file_is_right(tmp_path: Path) -> None:
     )
     text = text.replace("enabled: false", "enabled: true").replace("    console: you\n", "")
     (tmp_path / "assent.yaml").write_text(text)
-    environ = {"ASSENT_MATRIX_PASSWORD": "hunter2", "GRAFANA_WEBHOOK_SECRET": "0123456789abcdef0123"}
+    environ = {
+        "ASSENT_MATRIX_PASSWORD": "hunter2",
+        "ASSENT_SEQ_API_KEY": "hunter2",
+        "GRAFANA_WEBHOOK_SECRET": "0123456789abcdef0123",
+    }
     config = read(tmp_path / "assent.yaml", environ).config
     assert [source.name for source in config.sources] == ["alertmanager", "grafana"]
     assert [rule.name for rule in config.routes] == ["tests", "database"]
