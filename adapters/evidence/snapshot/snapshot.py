@@ -193,6 +193,11 @@ class Snapshot:
             return bool(self._states[part])
         return self.main.has(part)
 
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The machines that were looked at from inside."""
+        return self.main.hosts.get().names if self.has(Part.HOSTS) else ()
+
     def _time(self) -> datetime:
         if self._now is not None:
             try:
