@@ -12,6 +12,7 @@ from typing import Any, get_args
 from adapters.evidence.recording import questions
 from adapters.evidence.recording.codec import evidence_from_json
 from adapters.evidence.recording.recorder import ANSWERS, SOURCES
+from adapters.evidence.recording.sources import SourceSet
 from adapters.evidence.snapshot import Part, Snapshot, SnapshotHost, SnapshotMetrics, SnapshotSource
 from bot.domain.errors import InputError
 from bot.domain.evidence import Evidence, Window
@@ -21,23 +22,14 @@ from investigators.queries import EvidenceSource, Query
 _KINDS: tuple[type[Query], ...] = get_args(Query)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReplaySources:
-    """What a directory answers with, in the order in which it was asked when it was recorded."""
-
-    metrics: tuple[MetricSource, ...]
-    hosts: tuple[HostSource, ...]
-    wide: tuple[EvidenceSource, ...]
-
-
-def replay_sources(snapshot: Snapshot) -> ReplaySources:
+def replay_sources(snapshot: Snapshot) -> SourceSet:
     """The recorded sources by their names, or those of a directory that was not recorded.
 
     Raises InputError for a recording that cannot be read.
     """
     if (snapshot.root / SOURCES).is_file():
         return _recorded(snapshot)
-    return ReplaySources(
+    return SourceSet(
         metrics=(SnapshotMetrics(snapshot),) if snapshot.has(Part.METRICS) else (),
         hosts=tuple(SnapshotHost(snapshot, host) for host in snapshot.hosts),
         wide=(SnapshotSource(snapshot),),
@@ -56,7 +48,7 @@ class _Answers:
         return await otherwise() if recorded is None else recorded
 
 
-def _recorded(snapshot: Snapshot) -> ReplaySources:
+def _recorded(snapshot: Snapshot) -> SourceSet:
     try:
         sources = json.loads((snapshot.root / SOURCES).read_bytes())
         answers = _answers(snapshot.root / ANSWERS)
@@ -81,7 +73,7 @@ def _recorded(snapshot: Snapshot) -> ReplaySources:
         raise InputError(f"{SOURCES}: a source without {error}") from None
     except ValueError as error:
         raise InputError(f"{SOURCES}: {error}") from None
-    return ReplaySources(metrics=tuple(metrics), hosts=tuple(hosts), wide=tuple(wide))
+    return SourceSet(metrics=tuple(metrics), hosts=tuple(hosts), wide=tuple(wide))
 
 
 def _answers(path: Path) -> dict[str, _Answers]:

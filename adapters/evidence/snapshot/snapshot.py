@@ -167,9 +167,8 @@ class Snapshot:
         baseline = root / "baseline"
         self.baseline = Contents(Folder(baseline, "baseline/")) if baseline.is_dir() else None
         meta = _meta(self.main.folder)
-        self._now = meta.pop("now", None)
-        self._states = _states(meta.pop("sources", None))
-        self.meta: Mapping[str, Any] = meta
+        self._now = meta.get("now")
+        self._states = _states(meta.get("sources"))
         self._clock: Lazy[datetime] = Lazy(self._time)
 
     @property

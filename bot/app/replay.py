@@ -1,0 +1,177 @@
+"""Investigations of a directory: a recording, or a case written by hand or converted. No configuration."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from itertools import count
+from pathlib import Path
+
+import aiohttp
+from pydantic import TypeAdapter, ValidationError
+
+from adapters.alerts import parsers
+from adapters.evidence.recording import CASE, Recorder, SourceSet, replay_sources
+from adapters.evidence.snapshot import Snapshot
+from bot.app.evidence import live_sources
+from bot.app.seams import Seams
+from bot.app.wiring import grouping, router
+from bot.domain.alert import Alert, AlertStatus
+from bot.domain.batch import BodyError
+from bot.domain.errors import InputError
+from bot.domain.ids import RandomToken
+from bot.workflow.intake import GroupingRules, open_incident
+from bot.workflow.routing import Router
+from config.alerts import Grouping, Limits
+from config.looking import Evidence as EvidenceSettings
+from config.schema import Config
+from investigators.ports import Case, Investigation, Investigator
+from investigators.registry import DeterministicInvestigator
+
+_DEADLINE = timedelta(minutes=10)
+"""A directory answers in milliseconds; the answer must not depend on how busy the machine is."""
+
+
+@dataclass(frozen=True, slots=True)
+class FixedClock:
+    """The moment of a recording."""
+
+    moment: datetime
+
+    def now(self) -> datetime:
+        return self.moment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Saved:
+    """What a recording keeps of the investigation besides the answers."""
+
+    case: Case
+    lookback: timedelta
+
+
+async def replay(directory: Path) -> tuple[Case, Investigation]:
+    """Investigate a directory. The same directory gives the same investigation, to the byte.
+
+    Raises InputError for a directory that is none, or holds no alert.
+    """
+    snapshot = await asyncio.to_thread(Snapshot, directory)
+    # Without meta.yaml the clock is the newest time of the parts, which are then read.
+    now = await asyncio.to_thread(lambda: snapshot.now)
+    saved = await asyncio.to_thread(_saved, snapshot, now)
+    sources = await asyncio.to_thread(replay_sources, snapshot)
+    investigator = _investigator(sources, FixedClock(saved.case.now), _DEADLINE, saved.lookback)
+    return saved.case, await investigator.investigate(saved.case)
+
+
+async def record(config: Config, body: bytes, where: str, directory: Path) -> tuple[Case, Investigation]:
+    """Investigate live and write what was read to an empty directory.
+
+    The investigation's own clock stands still, as it will when it is replayed. Raises InputError for a
+    directory that is not empty and for a body without a firing alert.
+    """
+    seams = Seams()
+    now = seams.clock.now()
+    alerts = firing(body, where, now, limits=config.limits, missing_severity=config.grouping.missing_severity)
+    recorder = Recorder(directory)
+    case = new_case(alerts, now, seed(body, now), router(config), grouping(config))
+    async with aiohttp.ClientSession() as session:
+        sources = _recorded(recorder, live_sources(config, seams, session))
+        settings = config.evidence
+        investigator = _investigator(sources, FixedClock(now), settings.deadline, settings.lookback)
+        answer = await investigator.investigate(case)
+    saved = TypeAdapter(_Saved).dump_json(_Saved(case=case, lookback=settings.lookback), indent=1)
+    await recorder.finish(now=now, alert=body, case=saved.decode(), evidence=answer.evidence)
+    return case, answer
+
+
+def _recorded(recorder: Recorder, sources: SourceSet) -> SourceSet:
+    return SourceSet(
+        metrics=tuple(recorder.metrics(source) for source in sources.metrics),
+        hosts=tuple(recorder.host(source) for source in sources.hosts),
+        wide=tuple(recorder.wide(source) for source in sources.wide),
+    )
+
+
+def _investigator(
+    sources: SourceSet, clock: FixedClock, deadline: timedelta, lookback: timedelta
+) -> Investigator:
+    return DeterministicInvestigator(
+        sources.metrics, sources.hosts, clock=clock, deadline=deadline, lookback=lookback
+    )
+
+
+def _saved(snapshot: Snapshot, now: datetime) -> _Saved:
+    """The recorded case, or a new one from alert.json, always with the same ids."""
+    path = snapshot.root / CASE
+    try:
+        if path.is_file():
+            return TypeAdapter(_Saved).validate_json(path.read_bytes())
+        alert = snapshot.root / "alert.json"
+        body = alert.read_bytes()
+    except ValidationError as error:
+        raise InputError(f"{path}: {error.error_count()} errors, first: {error.errors()[0]['msg']}") from None
+    except OSError as error:
+        raise InputError(f"{error.filename}: {error.strerror}") from None
+    defaults = Grouping()
+    alerts = firing(
+        body, str(alert), now, limits=Limits(), missing_severity=defaults.missing_severity, or_resolved=True
+    )
+    rules = GroupingRules(
+        correlation_labels=defaults.correlation_labels, reopen_within=defaults.reopen_within, heartbeats={}
+    )
+    case = new_case(alerts, now, seed(body, now), Router(rules=(), default_rooms=()), rules)
+    return _Saved(case=case, lookback=EvidenceSettings().lookback)
+
+
+def new_case(
+    alerts: Sequence[Alert], now: datetime, token: RandomToken, routes: Router, rules: GroupingRules
+) -> Case:
+    """The first alert's incident, not stored anywhere."""
+    incident = open_incident(alerts[0], routes.route(alerts[0]), rules.correlation_labels, now, token)
+    return Case(incident=incident, alerts=tuple(alerts), run=1, now=now)
+
+
+def seed(body: bytes, now: datetime) -> RandomToken:
+    """Ids that depend on nothing but the alert and its moment, so that a replay has the same ones."""
+    number = count()
+    begin = sha256(body + now.isoformat().encode()).digest()
+
+    def token(size: int) -> str:
+        made = ""
+        while len(made) < 2 * size:
+            made += sha256(begin + str(next(number)).encode()).hexdigest()
+        return made[: 2 * size]
+
+    return token
+
+
+def firing(
+    body: bytes,
+    where: str,
+    now: datetime,
+    *,
+    limits: Limits,
+    missing_severity: str,
+    or_resolved: bool = False,
+) -> list[Alert]:
+    """The firing alerts of a body of any known kind; ``or_resolved``: all of them where none fires.
+
+    Raises InputError with what was wrong with it as each kind.
+    """
+    problems = []
+    for kind, parse in parsers(limits, missing_severity=missing_severity).items():
+        try:
+            batch = parse(body, source=kind, received_at=now)
+        except BodyError as error:
+            problems.append(f"as {kind}: {error}")
+            continue
+        alerts = [parsed.alert for parsed in batch.alerts]
+        fires = [alert for alert in alerts if alert.status is AlertStatus.FIRING]
+        if fires or (alerts and or_resolved):
+            return fires or alerts
+        problems.append(f"as {kind}: no firing alert in it")
+    raise InputError(f"{where} holds no alert to investigate:\n  " + "\n  ".join(problems))
