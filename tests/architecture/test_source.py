@@ -40,7 +40,6 @@ BOUNDARIES = {
     "adapters/storage/ingest.py": 1,  # carried to every caller of the group
     "approvals/gate.py": 1,  # an executor that broke may have acted
     "approvals/policy.py": 1,  # whatever breaks in an engine, the answer is no
-    "bot/evaluation/running.py": 1,  # one case
     "bot/commands/inbound.py": 1,  # one event
     "bot/workflow/delivery.py": 1,  # one message
     "bot/workflow/intake.py": 1,  # one alert
