@@ -137,7 +137,7 @@ def _instants(track: Track, steps: Sequence[float]) -> Values:
     found: Values = []
     for step in steps:
         index = bisect_right(times, step) - 1
-        found.append(values[index] if index >= 0 and times[index] >= step - LOOKBACK else None)
+        found.append(values[index] if index >= 0 and times[index] >= round(step - LOOKBACK, 3) else None)
     return found
 
 
@@ -149,7 +149,7 @@ def _over(track: Track, steps: Sequence[float], over: float, function: Function)
     times, values = track.times, track.values
     found: Values = []
     for step in steps:
-        start = step - over
+        start = round(step - over, 3)
         low, high = bisect_left(times, start), bisect_right(times, step)
         found.append(function(times[low:high], values[low:high], start, step) if high > low else None)
     return found
@@ -163,8 +163,9 @@ def _extrapolated(
     change = values[-1] - values[0]
     if counter:
         change += sum(before for before, after in pairwise(values) if after < before)
-    to_start, to_end = times[0] - start, end - times[-1]
-    sampled = times[-1] - times[0]
+    # Epoch seconds carry 0.2 µs of noise, which a short interval would show.
+    to_start, to_end = round(times[0] - start, 6), round(end - times[-1], 6)
+    sampled = round(times[-1] - times[0], 6)
     average = sampled / (len(times) - 1)
     if counter and change > 0 and values[0] >= 0:
         # A counter cannot have been below zero.
@@ -192,7 +193,7 @@ def _irate(times: Sequence[float], values: Sequence[float], start: float, end: f
     if len(times) < 2:
         return None
     change = values[-1] - values[-2] if values[-1] >= values[-2] else values[-1]
-    return change / (times[-1] - times[-2])
+    return change / round(times[-1] - times[-2], 6)
 
 
 FUNCTIONS: Mapping[str, Function] = {

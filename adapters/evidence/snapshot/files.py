@@ -83,7 +83,7 @@ class Folder:
             data = path.read_bytes()
             return gzip.decompress(data) if path.name.endswith(".gz") else data
         except (OSError, EOFError, zlib.error) as error:
-            raise Malformed(f"{self.where(path.name)}: {error}") from None
+            raise Malformed(f"{self.where(path.relative_to(self.root).as_posix())}: {error}") from None
 
     def text(self, name: str) -> str:
         try:
@@ -151,14 +151,10 @@ def clean_texts(texts: list[str]) -> list[str]:
     joined = "\n".join(texts)
     if strip_invisible(redact(joined)) == joined:
         return texts
+    # Some secrets span lines: what the redaction of the whole does not keep is masked line by line.
+    kept = set(strip_invisible(redact(joined)).split("\n"))
     single = [strip_invisible(redact(text)) for text in texts]
-    lines = "\n".join(single)
-    whole = redact(lines)
-    if whole == lines:
-        return single
-    # Something spans lines: what the redaction of the whole does not keep is masked line by line.
-    kept = set(whole.split("\n"))
-    return [text if kept.issuperset(text.split("\n")) else "[redacted:private-key]" for text in single]
+    return [text if kept.issuperset(text.split("\n")) else "[redacted:secret]" for text in single]
 
 
 def text_of(record: Mapping[str, Any], key: str) -> str:
