@@ -10,7 +10,7 @@ import yaml
 
 from adapters.evidence.snapshot.files import Folder, Malformed
 from adapters.evidence.snapshot.yamls import documents
-from bot.domain.redaction import is_secret_name, redact, redact_field, strip_invisible
+from bot.domain.redaction import is_secret_name, redact_field, strip_invisible
 
 _KEYED = frozenset({"Secret", "ConfigMap"})
 _CLUSTER_SCOPED = frozenset(
@@ -183,11 +183,5 @@ class _Cleaner:
     def _text(self, key: str, text: str) -> str:
         known = self._known.get((key, text))
         if known is None:
-            known = self._known[key, text] = strip_invisible(
-                redact_field(key, text) if key not in _NOT_SECRET else redact(text)
-            )
+            known = self._known[key, text] = strip_invisible(redact_field(key, text))
         return known
-
-
-_NOT_SECRET = frozenset({"name", "secretName", "key", "token", "path", "mountPath"})
-"""Fields of the API that name or place a secret and hold none."""
