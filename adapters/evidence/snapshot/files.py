@@ -7,6 +7,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from threading import Lock
 from typing import Any, Generic, TypeVar
@@ -146,14 +147,23 @@ def moment(seconds: float) -> datetime:
 def clean_texts(texts: list[str]) -> list[str]:
     """Texts without secrets and invisible characters, each on its own; a key that spans them as well.
 
-    One look at all of them together where they are harmless, which is nearly always.
+    All of them are looked at together, which is many times cheaper, and taken apart again where no line came
+    or went.
     """
     joined = "\n".join(texts)
-    if strip_invisible(redact(joined)) == joined:
+    visible = strip_invisible(joined)
+    whole = redact(visible)
+    if whole == joined:
         return texts
-    # Some secrets span lines: what the redaction of the whole does not keep is masked line by line.
-    kept = set(strip_invisible(redact(joined)).split("\n"))
-    single = [strip_invisible(redact(text)) for text in texts]
+    lines = whole.split("\n")
+    if visible.count("\n") == joined.count("\n") == len(lines) - 1:
+        if len(lines) == len(texts):
+            return lines
+        rest = iter(lines)
+        return ["\n".join(islice(rest, text.count("\n") + 1)) for text in texts]
+    # Some secret spans lines: what the redaction of the whole does not keep is masked text by text.
+    kept = set(lines)
+    single = [redact(strip_invisible(text)) for text in texts]
     return [text if kept.issuperset(text.split("\n")) else "[redacted:secret]" for text in single]
 
 

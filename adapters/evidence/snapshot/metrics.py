@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from itertools import pairwise
+from math import isfinite
 
 from adapters.evidence.build import clean_labels
 from adapters.evidence.snapshot.files import Folder, Malformed, epoch, moment
@@ -87,63 +88,95 @@ def read_tracks(folder: Folder) -> Tracks:
 
 
 def _read(folder: Folder, name: str, found: dict[tuple[str, frozenset[tuple[str, str]]], Track]) -> int:
-    reader = csv.reader(StringIO(folder.text(name), newline=""))
+    text = folder.text(name)
+    reader = csv.reader(StringIO(text, newline=""))
     header = next(reader, None)
     if header is None:
         return 0
     missing = [column for column in _FIXED if column not in header]
     if missing:
         raise Malformed(f"{folder.where(name, 1)}: no column {missing[0]}")
-    at, metric, value = (header.index(column) for column in _FIXED)
-    labels = [index for index in range(len(header)) if index not in (at, metric, value)]
-    width = len(header)
-    times: dict[str, float] = {}
-    tracks: dict[tuple[str, ...], Track] = {}
-    dropped = 0
-    row: list[str] = []
+    filling = _Filling(header, found)
     try:
-        for row in reader:
-            if len(row) != width:
-                if not row:
-                    continue
-                raise Malformed(
-                    f"{folder.where(name, reader.line_num)}: {len(row)} fields where the header has {width}"
-                )
-            text = row[at]
-            time = times.get(text)
-            if time is None:
-                time = times[text] = epoch(text)
-            number = float(row[value]) if row[value] else math.nan
-            row[at] = row[value] = ""
-            key = tuple(row)
-            track = tracks.get(key)
-            if track is None:
-                pairs = {header[index]: row[index] for index in labels if row[index]}
-                if not row[metric]:
-                    raise ValueError("no metric name")
-                track = _track(row[metric], pairs, found)
-                tracks[key] = track
-            if not math.isfinite(number):
-                dropped += 1
+        if tuple(header[:3]) == _FIXED and '"' not in text:
+            filling.add_plain(text.split("\n"))
+        else:
+            for row in reader:
+                filling.line = reader.line_num
+                if row:
+                    filling.add(row)
+    except (ValueError, csv.Error) as error:
+        raise Malformed(f"{folder.where(name, filling.line)}: {error}") from None
+    return filling.dropped
+
+
+class _Filling:
+    """One file's rows on their way into series. Every label set is looked at once."""
+
+    def __init__(self, header: list[str], found: dict[tuple[str, frozenset[tuple[str, str]]], Track]) -> None:
+        self.dropped = 0
+        self.line = 1
+        self._header = header
+        self._at, self._metric, self._value = (header.index(column) for column in _FIXED)
+        self._labels = [index for index in range(len(header)) if header[index] not in _FIXED]
+        self._found = found
+        self._times: dict[str, float] = {}
+        self._tracks: dict[tuple[str, ...], Track] = {}
+
+    def add_plain(self, lines: list[str]) -> None:
+        """Lines without quotes whose first three fields are the fixed ones. Raises ValueError."""
+        times = self._times
+        tracks: dict[tuple[str, str], Track] = {}
+        for self.line, line in enumerate(lines, 1):
+            if self.line == 1 or not line or line == "\r":
                 continue
+            at, _, rest = line.partition(",")
+            metric, comma, rest = rest.partition(",")
+            value, _, labels = rest.partition(",")
+            if not comma:
+                raise ValueError("fewer than three fields")
+            track = tracks.get((metric, labels))
+            if track is None:
+                track = tracks[metric, labels] = self._track(line.rstrip("\r").split(","))
+            time = times.get(at)
+            if time is None:
+                time = times[at] = epoch(at)
+            number = float(value) if value and value != "\r" else math.nan
+            if isfinite(number):
+                track.times.append(time)
+                track.values.append(number)
+            else:
+                self.dropped += 1
+
+    def add(self, row: list[str]) -> None:
+        """Raises ValueError."""
+        at, value = (row[self._at], row[self._value]) if len(row) == len(self._header) else ("", "")
+        key = tuple(field for index, field in enumerate(row) if index not in (self._at, self._value))
+        track = self._tracks.get(key) if at else None
+        if track is None:
+            track = self._tracks[key] = self._track(row)
+        time = self._times.get(at)
+        if time is None:
+            time = self._times[at] = epoch(at)
+        number = float(value) if value else math.nan
+        if isfinite(number):
             track.times.append(time)
             track.values.append(number)
-    except ValueError as error:
-        raise Malformed(f"{folder.where(name, reader.line_num)}: {error}") from None
-    except csv.Error as error:
-        raise Malformed(f"{folder.where(name, reader.line_num)}: {error}") from None
-    return dropped
+        else:
+            self.dropped += 1
 
-
-def _track(
-    metric: str, pairs: dict[str, str], found: dict[tuple[str, frozenset[tuple[str, str]]], Track]
-) -> Track:
-    labels = clean_labels(pairs)
-    key = (metric, frozenset(labels.items()))
-    track = found.get(key)
-    if track is None:
-        track = found[key] = Track(name=metric, labels=labels, times=[], values=[])
-    return track
+    def _track(self, row: list[str]) -> Track:
+        if len(row) != len(self._header):
+            raise ValueError(f"{len(row)} fields where the header has {len(self._header)}")
+        metric = row[self._metric]
+        if not metric:
+            raise ValueError("no metric name")
+        labels = clean_labels({self._header[index]: row[index] for index in self._labels if row[index]})
+        key = (metric, frozenset(labels.items()))
+        track = self._found.get(key)
+        if track is None:
+            track = self._found[key] = Track(name=metric, labels=labels, times=[], values=[])
+        return track
 
 
 def _in_order(track: Track) -> None:
@@ -190,4 +223,5 @@ def survey(
 
 
 def as_samples(times: Sequence[float], values: Sequence[float]) -> tuple[Sample, ...]:
+    """Samples at epoch seconds."""
     return tuple([Sample(at=moment(t), value=v) for t, v in zip(times, values, strict=True)])
