@@ -46,7 +46,7 @@ class FixedClock:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Saved:
+class Saved:
     """What a recording keeps of the investigation besides the answers."""
 
     case: Case
@@ -83,7 +83,7 @@ async def record(config: Config, body: bytes, where: str, directory: Path) -> tu
         settings = config.evidence
         investigator = _investigator(sources, FixedClock(now), settings.deadline, settings.lookback)
         answer = await investigator.investigate(case)
-    saved = TypeAdapter(_Saved).dump_json(_Saved(case=case, lookback=settings.lookback), indent=1)
+    saved = TypeAdapter(Saved).dump_json(Saved(case=case, lookback=settings.lookback), indent=1)
     await recorder.finish(now=now, alert=body, case=saved.decode(), evidence=answer.evidence)
     return case, answer
 
@@ -104,12 +104,12 @@ def _investigator(
     )
 
 
-def _saved(snapshot: Snapshot, now: datetime) -> _Saved:
+def _saved(snapshot: Snapshot, now: datetime) -> Saved:
     """The recorded case, or a new one from alert.json, always with the same ids."""
     path = snapshot.root / CASE
     try:
         if path.is_file():
-            return TypeAdapter(_Saved).validate_json(path.read_bytes())
+            return TypeAdapter(Saved).validate_json(path.read_bytes())
         alert = snapshot.root / "alert.json"
         body = alert.read_bytes()
     except ValidationError as error:
@@ -124,7 +124,7 @@ def _saved(snapshot: Snapshot, now: datetime) -> _Saved:
         correlation_labels=defaults.correlation_labels, reopen_within=defaults.reopen_within, heartbeats={}
     )
     case = new_case(alerts, now, seed(body, now), Router(rules=(), default_rooms=()), rules)
-    return _Saved(case=case, lookback=EvidenceSettings().lookback)
+    return Saved(case=case, lookback=EvidenceSettings().lookback)
 
 
 def new_case(

@@ -23,13 +23,14 @@ Again = Callable[[Snapshot], Awaitable[Evidence]]
 class Asked:
     """A question under way or answered. ``answer`` None: the source was cut off, raised or answered something
     else, so that what was made of it is found in the investigation. ``again`` None: the parts hold too little
-    of it."""
+    of it. ``command`` is the question for what a person can run instead."""
 
     source: str
     kind: str
     question: str
     window: Window
     subject: str
+    command: str
     keep: Callable[[Evidence], None] | None = None
     again: Again | None = None
     answer: Evidence | None = None
@@ -38,7 +39,9 @@ class Asked:
 class Notes(Protocol):
     """Where questions and answers are noted."""
 
-    def note_covers(self, source: str, what: Mapping[str, str] | Query, answer: Any) -> None: ...
+    def note(self, source: str, question: str, answer: Any) -> None:
+        """Something that was answered at once and is no evidence."""
+        ...
 
     async def pass_on(self, asked: Asked, answer: Awaitable[Evidence]) -> Evidence:
         """The answer, noted."""
@@ -55,13 +58,16 @@ class RecordedMetrics:
     keep: Callable[[MetricQuery, Evidence], None]
 
     def command(self, query: MetricQuery | str, window: Window) -> str:
-        return self.source.command(query, window)
+        command = self.source.command(query, window)
+        self.notes.note(self.name, questions.command_question(query, window), command)
+        return command
 
     async def range(self, query: MetricQuery, window: Window, step: timedelta, subject: str) -> Evidence:
         asked = Asked(
             source=self.name,
             kind="metric.range",
             question=questions.range_question(query, window, step),
+            command=questions.command_question(query, window),
             window=window,
             subject=subject,
             keep=partial(self.keep, query),
@@ -74,6 +80,7 @@ class RecordedMetrics:
             source=self.name,
             kind="metric.instant",
             question=questions.instant_question(query, at),
+            command=questions.command_question(query, Window(start=at, end=at)),
             window=Window(start=at, end=at),
             subject=subject,
             again=lambda snapshot: SnapshotMetrics(snapshot, self.name).instant(query, at, subject),
@@ -85,6 +92,7 @@ class RecordedMetrics:
             source=self.name,
             kind="metric.expression",
             question=questions.expression_question(promql, window, step),
+            command=questions.command_question(promql, window),
             window=window,
             subject=subject,
             again=lambda snapshot: SnapshotMetrics(snapshot, self.name).expression(
@@ -98,6 +106,7 @@ class RecordedMetrics:
             source=self.name,
             kind="metric.targets",
             question=questions.targets_question(matchers, at),
+            command="",
             window=Window(start=at, end=at),
             subject=subject,
         )
@@ -108,6 +117,7 @@ class RecordedMetrics:
             source=self.name,
             kind="metric.rules",
             question=questions.rules_question(name, at),
+            command="",
             window=Window(start=at, end=at),
             subject="",
         )
@@ -128,11 +138,13 @@ class RecordedHost:
         answer = None
         if query is not None:
             answer = {"host": query.host, "process": query.process, "labels": dict(query.labels)}
-        self.notes.note_covers(self.name, labels, answer)
+        self.notes.note(self.name, questions.covers_question(labels), answer)
         return query
 
     def command(self, part: str, query: HostQuery) -> str:
-        return self.source.command(part, query)
+        command = self.source.command(part, query)
+        self.notes.note(self.name, questions.host_command_question(part, query), command)
+        return command
 
     async def processes(self, query: HostQuery, window: Window) -> Evidence:
         return await self._pass_on("processes", query, window, self.source.processes)
@@ -163,6 +175,7 @@ class RecordedHost:
             source=self.name,
             kind=TABLES[part][0],
             question=questions.host_question(part, query, window),
+            command=questions.host_command_question(part, query),
             window=window,
             subject="",
             keep=partial(self.keep, query.host),
@@ -181,11 +194,13 @@ class RecordedWide:
     keep: Callable[[Query, Window, Evidence], None]
 
     def command(self, query: Query, window: Window) -> str | None:
-        return self.source.command(query, window)
+        command = self.source.command(query, window)
+        self.notes.note(self.name, questions.command_question(query, window), command)
+        return command
 
     def covers(self, query: Query) -> bool:
         covered = self.source.covers(query)
-        self.notes.note_covers(self.name, query, covered)
+        self.notes.note(self.name, questions.covers_question(query), covered)
         return covered
 
     async def ask(self, query: Query, window: Window, subject: str) -> Evidence:
@@ -193,6 +208,7 @@ class RecordedWide:
             source=self.name,
             kind=query.kind,
             question=questions.wide_question(query, window),
+            command=questions.command_question(query, window),
             window=window,
             subject=subject,
             keep=partial(self.keep, query, window),

@@ -50,3 +50,15 @@ def wide_question(query: Query, window: Window) -> str:
 def covers_question(what: Mapping[str, str] | Query) -> str:
     labels = dict(sorted(what.items())) if isinstance(what, Mapping) else canonical(what)
     return _text("covers", labels)
+
+
+def command_question(what: MetricQuery | Query | str, window: Window) -> str:
+    if isinstance(what, str):
+        text = what
+    else:
+        text = written(what) if isinstance(what, MetricQuery) else canonical(what)
+    return _text("command", text, window_to_json(window))
+
+
+def host_command_question(part: str, query: HostQuery) -> str:
+    return _text("command", part, query.host, query.process)

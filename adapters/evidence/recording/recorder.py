@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from adapters.evidence.recording import questions
 from adapters.evidence.recording.codec import evidence_to_json
 from adapters.evidence.recording.parts import Parts
 from adapters.evidence.recording.passing import Asked, RecordedHost, RecordedMetrics, RecordedWide
@@ -19,7 +18,7 @@ from adapters.evidence.snapshot.records import redacted
 from bot.domain.errors import InputError
 from bot.domain.evidence import Evidence, EvidenceStatus
 from investigators.ports import HostSource, MetricSource
-from investigators.queries import EvidenceSource, Query
+from investigators.queries import EvidenceSource
 
 SOURCES = "recorded/sources.json"
 ANSWERS = "recorded/answers.jsonl"
@@ -39,7 +38,7 @@ class Recorder:
             raise InputError(f"{directory}: {error.strerror}") from None
         self._directory = directory
         self._sources: list[dict[str, Any]] = []
-        self._covers: dict[tuple[str, str], Any] = {}
+        self._noted: dict[tuple[str, str], Any] = {}
         self._asked: list[Asked] = []
         self._parts = Parts()
 
@@ -62,8 +61,8 @@ class Recorder:
         await asyncio.to_thread(self._write, now, alert, case, evidence)
         snapshot = Snapshot(self._directory)
         lines: list[dict[str, Any]] = [
-            {"source": source, "question": question, "covers": answer}
-            for (source, question), answer in self._covers.items()
+            {"source": source, "question": question, "noted": answer}
+            for (source, question), answer in self._noted.items()
         ]
         written = set()
         for asked in self._asked:
@@ -77,8 +76,8 @@ class Recorder:
         text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
         await asyncio.to_thread((self._directory / ANSWERS).write_text, text)
 
-    def note_covers(self, source: str, what: Mapping[str, str] | Query, answer: Any) -> None:
-        self._covers[source, questions.covers_question(what)] = answer
+    def note(self, source: str, question: str, answer: Any) -> None:
+        self._noted[source, question] = answer
 
     async def pass_on(self, asked: Asked, answer: Awaitable[Evidence]) -> Evidence:
         self._asked.append(asked)
@@ -100,24 +99,29 @@ class Recorder:
                 # Malformed, and gathering has said so.
                 asked.answer = None
                 continue
-            _take(made, asked, asked.answer.reason)
+            if asked.answer.status is EvidenceStatus.FAILED:
+                self._take(made, asked, asked.answer.reason)
         for asked in self._asked:
             if asked.answer is None:
-                asked.answer, asked.again = _take(made, asked, None), None
+                asked.answer, asked.again = self._take(made, asked, None), None
         self._parts.write(self._directory, now)
         (self._directory / "alert.json").write_bytes(_without_secrets(alert))
         (self._directory / CASE).parent.mkdir()
         (self._directory / CASE).write_text(case)
         (self._directory / SOURCES).write_text(json.dumps(self._sources, ensure_ascii=False, indent=1))
 
-
-def _take(made: list[Evidence], asked: Asked, reason: str | None) -> Evidence | None:
-    """The first failure that the investigation noted for this question, taken off the list."""
-    for index, item in enumerate(made):
-        same = (item.source, item.kind, item.window) == (asked.source, asked.kind, asked.window)
-        if same and asked.subject in ("", item.subject) and reason in (None, item.reason):
-            return made.pop(index)
-    return None
+    def _take(self, made: list[Evidence], asked: Asked, reason: str | None) -> Evidence | None:
+        """The first failure that the investigation noted for this question, taken off the list."""
+        wanted = (asked.source, asked.kind, asked.window)
+        for index, item in enumerate(made):
+            if (
+                (item.source, item.kind, item.window) == wanted
+                and asked.subject in ("", item.subject)
+                and reason in (None, item.reason)
+                and self._noted.get((asked.source, asked.command), item.manual) == item.manual
+            ):
+                return made.pop(index)
+        return None
 
 
 def _same(one: Evidence, other: Evidence) -> bool:

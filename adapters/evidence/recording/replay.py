@@ -38,10 +38,10 @@ def replay_sources(snapshot: Snapshot) -> SourceSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Answers:
-    """Of one source: evidence by question, and what it covers."""
+    """Of one source: evidence by question, and what it covers and what a person can run instead."""
 
     evidence: Mapping[str, Evidence]
-    covers: Mapping[str, Any]
+    noted: Mapping[str, Any]
 
     async def get(self, question: str, otherwise: Callable[[], Awaitable[Evidence]]) -> Evidence:
         recorded = self.evidence.get(question)
@@ -52,7 +52,7 @@ def _recorded(snapshot: Snapshot) -> SourceSet:
     try:
         sources = json.loads((snapshot.root / SOURCES).read_bytes())
         answers = _answers(snapshot.root / ANSWERS)
-        nothing = _Answers(evidence={}, covers={})
+        nothing = _Answers(evidence={}, noted={})
         metrics: list[MetricSource] = []
         hosts: list[HostSource] = []
         wide: list[EvidenceSource] = []
@@ -78,7 +78,7 @@ def _recorded(snapshot: Snapshot) -> SourceSet:
 
 def _answers(path: Path) -> dict[str, _Answers]:
     evidence: dict[str, dict[str, Evidence]] = {}
-    covers: dict[str, dict[str, Any]] = {}
+    noted: dict[str, dict[str, Any]] = {}
     for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
         if not line:
             continue
@@ -88,12 +88,12 @@ def _answers(path: Path) -> dict[str, _Answers]:
             if "answer" in value:
                 evidence.setdefault(source, {})[question] = evidence_from_json(value["answer"])
             else:
-                covers.setdefault(source, {})[question] = value["covers"]
+                noted.setdefault(source, {})[question] = value["noted"]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{ANSWERS}:{number}: no recorded answer: {error!r}") from None
     return {
-        name: _Answers(evidence=evidence.get(name, {}), covers=covers.get(name, {}))
-        for name in {*evidence, *covers}
+        name: _Answers(evidence=evidence.get(name, {}), noted=noted.get(name, {}))
+        for name in {*evidence, *noted}
     }
 
 
@@ -104,7 +104,8 @@ class _Metrics:
     parts: SnapshotMetrics
 
     def command(self, query: MetricQuery | str, window: Window) -> str:
-        return self.parts.command(query, window)
+        known = self.known.noted.get(questions.command_question(query, window))
+        return self.parts.command(query, window) if known is None else str(known)
 
     async def range(self, query: MetricQuery, window: Window, step: timedelta, subject: str) -> Evidence:
         question = questions.range_question(query, window, step)
@@ -134,13 +135,14 @@ class _Host:
 
     def covers(self, labels: Mapping[str, str]) -> HostQuery | None:
         question = questions.covers_question(labels)
-        if question not in self.known.covers:
+        if question not in self.known.noted:
             return self.parts.covers(labels)
-        made = self.known.covers[question]
+        made = self.known.noted[question]
         return None if made is None else HostQuery(**made)
 
     def command(self, part: str, query: HostQuery) -> str:
-        return self.parts.command(part, query)
+        known = self.known.noted.get(questions.host_command_question(part, query))
+        return self.parts.command(part, query) if known is None else str(known)
 
     async def processes(self, query: HostQuery, window: Window) -> Evidence:
         return await self._get("processes", query, window, self.parts.processes)
@@ -179,12 +181,13 @@ class _Wide:
     parts: SnapshotSource
 
     def command(self, query: Query, window: Window) -> str | None:
-        return self.parts.command(query, window)
+        known = self.known.noted.get(questions.command_question(query, window))
+        return self.parts.command(query, window) if known is None else str(known)
 
     def covers(self, query: Query) -> bool:
         question = questions.covers_question(query)
-        if question in self.known.covers:
-            return bool(self.known.covers[question])
+        if question in self.known.noted:
+            return bool(self.known.noted[question])
         return type(query) in self.answers and self.parts.covers(query)
 
     async def ask(self, query: Query, window: Window, subject: str) -> Evidence:
