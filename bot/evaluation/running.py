@@ -129,5 +129,8 @@ def _pool(
             for case in cases:
                 futures.append((case, pool.submit(run, case)))
         for case, future in futures:
-            if not isinstance(future.exception(), BrokenProcessPool):
+            error = future.exception()
+            if error is None:
                 outcomes[case.name] = future.result()
+            elif not isinstance(error, BrokenProcessPool):
+                outcomes[case.name] = _broken(case, _told(error), 0.0)

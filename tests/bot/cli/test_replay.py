@@ -51,6 +51,7 @@ async def test_a_recording_of_a_real_prometheus_is_replayed_to_the_byte(
     installation: Path, tmp_path: Path
 ) -> None:
     rule = {"alert": "Slow", "expr": 'up{job="demo"} == 1', "labels": {"severity": "warning"}}
+    (tmp_path / "demo").mkdir()
     async with Exporter(tmp_path / "demo") as demo:
         async with Prometheus(scrape={"demo": [demo.address]}, rules=[rule]) as prometheus:
             await prometheus.until('up{job="demo"} == 1')
@@ -72,7 +73,6 @@ def test_a_case_written_by_hand_is_investigated_again_and_again_the_same(tmp_pat
     meta(tmp_path)
     labels = {"job": "demo", "instance": "box:8000"}
     samples(tmp_path, "metrics/up.csv", [(ago(600 - 15 * i), "up", 0, labels) for i in range(40)])
-    put(tmp_path, "alert.json", {"alertname": "Down", "severity": "critical", "startsAt": ago(300), **labels})
     put(tmp_path, "alert.json", json.dumps({"alertname": "Down", "severity": "critical", **labels}))
     first = assent("investigate", "--replay", tmp_path, "--json")
     assert first.returncode == 0, first.stderr
