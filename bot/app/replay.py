@@ -10,15 +10,11 @@ from hashlib import sha256
 from itertools import count
 from pathlib import Path
 
-import aiohttp
 from pydantic import TypeAdapter, ValidationError
 
 from adapters.alerts import parsers
-from adapters.evidence.recording import CASE, Recorder, SourceSet, replay_sources
+from adapters.evidence.recording import CASE, SourceSet, replay_sources
 from adapters.evidence.snapshot import Snapshot
-from bot.app.evidence import live_sources
-from bot.app.seams import Seams
-from bot.app.wiring import grouping, router
 from bot.domain.alert import Alert, AlertStatus
 from bot.domain.batch import BodyError
 from bot.domain.errors import InputError
@@ -27,7 +23,6 @@ from bot.workflow.intake import GroupingRules, open_incident
 from bot.workflow.routing import Router
 from config.alerts import Grouping, Limits
 from config.looking import Evidence as EvidenceSettings
-from config.schema import Config
 from investigators.ports import Case, Investigation, Investigator
 from investigators.registry import DeterministicInvestigator
 
@@ -63,42 +58,14 @@ async def replay(directory: Path) -> tuple[Case, Investigation]:
     now = await asyncio.to_thread(lambda: snapshot.now)
     saved = await asyncio.to_thread(_saved, snapshot, now)
     sources = await asyncio.to_thread(replay_sources, snapshot)
-    investigator = _investigator(sources, FixedClock(saved.case.now), _DEADLINE, saved.lookback)
+    investigator = build_rules_investigator(sources, FixedClock(saved.case.now), _DEADLINE, saved.lookback)
     return saved.case, await investigator.investigate(saved.case)
 
 
-async def record(config: Config, body: bytes, where: str, directory: Path) -> tuple[Case, Investigation]:
-    """Investigate live and write what was read to an empty directory.
-
-    The investigation's own clock stands still, as it will when it is replayed. Raises InputError for a
-    directory that is not empty and for a body without a firing alert.
-    """
-    seams = Seams()
-    now = seams.clock.now()
-    alerts = firing(body, where, now, limits=config.limits, missing_severity=config.grouping.missing_severity)
-    recorder = Recorder(directory)
-    case = new_case(alerts, now, seed(body, now), router(config), grouping(config))
-    async with aiohttp.ClientSession() as session:
-        sources = _recorded(recorder, live_sources(config, seams, session))
-        settings = config.evidence
-        investigator = _investigator(sources, FixedClock(now), settings.deadline, settings.lookback)
-        answer = await investigator.investigate(case)
-    saved = TypeAdapter(Saved).dump_json(Saved(case=case, lookback=settings.lookback), indent=1)
-    await recorder.finish(now=now, alert=body, case=saved.decode(), evidence=answer.evidence)
-    return case, answer
-
-
-def _recorded(recorder: Recorder, sources: SourceSet) -> SourceSet:
-    return SourceSet(
-        metrics=tuple(recorder.metrics(source) for source in sources.metrics),
-        hosts=tuple(recorder.host(source) for source in sources.hosts),
-        wide=tuple(recorder.wide(source) for source in sources.wide),
-    )
-
-
-def _investigator(
+def build_rules_investigator(
     sources: SourceSet, clock: FixedClock, deadline: timedelta, lookback: timedelta
 ) -> Investigator:
+    """The deterministic investigator at one moment."""
     return DeterministicInvestigator(
         sources.metrics, sources.hosts, clock=clock, deadline=deadline, lookback=lookback
     )

@@ -11,7 +11,8 @@ import aiohttp
 from pydantic import TypeAdapter
 
 from bot.app.evidence import build_investigator
-from bot.app.replay import firing, new_case, record, replay
+from bot.app.recording import record
+from bot.app.replay import firing, new_case, replay
 from bot.app.seams import Seams
 from bot.app.wiring import grouping, router
 from bot.cli.loading import load_config
