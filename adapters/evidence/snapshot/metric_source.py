@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import math
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from adapters.evidence.build import Record, answered, nothing
-from adapters.evidence.snapshot.evaluate import Node, Selector, Unanswerable, evaluate
-from adapters.evidence.snapshot.files import Malformed
+from adapters.evidence.snapshot.evaluate import LOOKBACK, Node, Unanswerable, evaluate
+from adapters.evidence.snapshot.files import Malformed, moment
 from adapters.evidence.snapshot.promql import node_of, parse, written
 from adapters.evidence.snapshot.showing import shown_records, shown_series
 from adapters.evidence.snapshot.snapshot import Part, Snapshot
 from bot.domain.clock import to_rfc3339
 from bot.domain.evidence import Evidence, EvidenceStatus, Series, Window
-from bot.domain.redaction import redact
+from bot.domain.redaction import redact, strip_invisible
 from investigators.ports import Matcher, MetricQuery
 
 UNANSWERABLE = "this PromQL cannot be answered from a recording"
@@ -36,8 +36,10 @@ class SnapshotMetrics:
     def command(self, query: MetricQuery | str, window: Window) -> str:
         """The recorded samples that the query reads, as a person finds them in the directory."""
         if isinstance(query, str):
-            return f"grep -rh . metrics/  # for {redact(query)}"
-        return f"grep -rhF {shlex.quote(query.metric)} metrics/"
+            # On one line: what follows a line break would be run as a command of its own.
+            shown = " ".join(strip_invisible(redact(query)).split())
+            return f"grep -rh . metrics/  # {shown}"
+        return f"grep -rhF -- {shlex.quote(query.metric)} metrics/"
 
     async def range(self, query: MetricQuery, window: Window, step: timedelta, subject: str) -> Evidence:
         return await self._ask("metric.range", written(query), lambda: node_of(query), window, step, subject)
@@ -63,13 +65,13 @@ class SnapshotMetrics:
             return self._nothing("metric.targets", query, window, subject, "no such scrape target")
         records: list[Record] = [
             {
-                "job": one.labels.get("job", ""),
-                "instance": one.labels.get("instance", ""),
-                "health": "up" if one.samples[0].value == 1 else "down",
+                "job": labels.get("job", ""),
+                "instance": labels.get("instance", ""),
+                "health": "up" if value == 1 else "down",
                 "last_error": "",
-                "last_scrape": to_rfc3339(one.samples[0].at),
+                "last_scrape": to_rfc3339(moment(time)),
             }
-            for one in ups
+            for labels, time, value in ups
         ]
         down = sum(record["health"] == "down" for record in records)
         return answered(
@@ -89,12 +91,19 @@ class SnapshotMetrics:
         reason = self.snapshot.failure(Part.METRICS) or "alerting rules are not in the snapshot"
         return self._nothing("metric.rules", f"rules{{{name}}}", window, "", reason, failed=True)
 
-    def _ups(self, matchers: Sequence[Matcher], at: datetime) -> list[Series]:
+    def _ups(self, matchers: Sequence[Matcher], at: datetime) -> list[tuple[Mapping[str, str], float, float]]:
+        """Labels, time and value of the newest sample of each target that still counts."""
         self._available()
         tracks = self.snapshot.main.tracks.get()
         if not tracks.select("up", ()):
             raise Malformed("the list of targets is not in the snapshot")
-        return evaluate(Selector(metric="up", matchers=tuple(matchers)), tracks, [at.timestamp()])
+        now = at.timestamp()
+        found: list[tuple[Mapping[str, str], float, float]] = []
+        for track in tracks.select("up", matchers):
+            part = track.between(now - LOOKBACK, now)
+            if track.times[part]:
+                found.append((track.labels, track.times[part][-1], track.values[part][-1]))
+        return found
 
     def _available(self) -> None:
         failure = self.snapshot.failure(Part.METRICS)
