@@ -166,6 +166,8 @@ def _extrapolated(
     # Epoch seconds carry 0.2 µs of noise, which a short interval would show.
     to_start, to_end = round(times[0] - start, 6), round(end - times[-1], 6)
     sampled = round(times[-1] - times[0], 6)
+    if sampled <= 0:
+        return None
     average = sampled / (len(times) - 1)
     if counter and change > 0 and values[0] >= 0:
         # A counter cannot have been below zero.
@@ -193,7 +195,8 @@ def _irate(times: Sequence[float], values: Sequence[float], start: float, end: f
     if len(times) < 2:
         return None
     change = values[-1] - values[-2] if values[-1] >= values[-2] else values[-1]
-    return change / round(times[-1] - times[-2], 6)
+    passed = round(times[-1] - times[-2], 6)
+    return change / passed if passed > 0 else None
 
 
 FUNCTIONS: Mapping[str, Function] = {

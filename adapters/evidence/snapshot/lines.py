@@ -13,7 +13,6 @@ from bot.domain.evidence import LogLine
 _KNOWN = ("service", "pod", "namespace", "node", "level", "container")
 _KUBECTL = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)) ?")
 _OWN = re.compile(r"\[?(\d{4}[-/]\d\d[-/]\d\d[ T]\d\d:\d\d:\d\d)(?:[.,](\d{1,6})\d*)?")
-_FRACTION = re.compile(r"(\.\d{6})\d+")
 _POD_SUFFIX = re.compile(r"-(?:[a-f0-9]{6,10}-[a-z0-9]{5}|[0-9]{1,3}|[bcdfghjklmnpqrstvwxz2456789]{5})\Z")
 _PREVIOUS = ".previous"
 
@@ -102,7 +101,7 @@ def _timed(line: str) -> tuple[float | None, str]:
     try:
         match = _KUBECTL.match(line)
         if match is not None:
-            return epoch(_FRACTION.sub(r"\1", match[1])), line[match.end() :] or line
+            return epoch(match[1]), line[match.end() :] or line
         match = _OWN.match(line)
         if match is not None:
             whole = datetime.fromisoformat(match[1].replace("/", "-")).replace(tzinfo=UTC).timestamp()

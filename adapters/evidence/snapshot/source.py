@@ -38,6 +38,7 @@ from investigators.queries import (
     PodLogQuery,
     Query,
     RunbookQuery,
+    SelectQuery,
     SpanQuery,
     SurveyQuery,
     TableQuery,
@@ -56,6 +57,7 @@ PARTS: Mapping[type[Query], Part] = {
     ChangeQuery: Part.CHANGES,
     GraphQuery: Part.TOPOLOGY,
     TableQuery: Part.HOSTS,
+    SelectQuery: Part.HOSTS,
     RunbookQuery: Part.RUNBOOKS,
     PastQuery: Part.INCIDENTS,
     TicketQuery: Part.TICKETS,
@@ -93,6 +95,8 @@ class SnapshotSource:
                     return bool(wanted_logs(main, query))
                 case TableQuery():
                     return main.hosts.get().has(query.host, query.table)
+                case SelectQuery():
+                    return query.host in main.hosts.get().names
                 case RunbookQuery():
                     return records.runbook_for(main.runbooks.get(), query.url) is not None
         except Malformed:
@@ -113,6 +117,8 @@ class SnapshotSource:
                 found = self._find(query, window)
             except (Malformed, ValueError) as error:
                 failure = str(error)
+            except RecursionError:
+                failure = f"{part}: nested too deeply"
             else:
                 return self._evidence(query, window, subject, found)
         return self._nothing(query, window, subject, failure, EvidenceStatus.FAILED)
@@ -183,6 +189,15 @@ class SnapshotSource:
                 rows = main.hosts.get().rows(query.host, query.table)
                 return Found(
                     summary=f"{len(rows)} rows of {query.table}",
+                    empty="no rows",
+                    excerpt=shown_records(rows),
+                    records=rows,
+                    outsider_writable=True,
+                )
+            case SelectQuery():
+                rows = main.hosts.get().select(query.host, query.sql)
+                return Found(
+                    summary=f"{len(rows)} rows",
                     empty="no rows",
                     excerpt=shown_records(rows),
                     records=rows,

@@ -13,6 +13,8 @@ import yaml
 
 _MANAGED = re.compile(r"^( *)managedFields:[ ]*\n(?:\1(?:[ ]+|- ?).*\n)+", re.MULTILINE)
 """The block style in which kubectl prints it, with its items on the same indentation or deeper."""
+_MAX_VALUES = 1_000_000
+"""A few lines can stand for billions of values, by aliases of aliases."""
 _RESOLVE: Callable[..., str] = yaml.SafeLoader.resolve
 
 
@@ -55,7 +57,26 @@ def documents(text: str) -> list[Any]:
     try:
         return _build(text)
     except _Special:
-        return list(yaml.load_all(text, Loader=_TextTimes))
+        found = list(yaml.load_all(text, Loader=_TextTimes))
+        _measured(found, {})
+        return found
+
+
+def _measured(value: Any, known: dict[int, int]) -> int:
+    """How many values it stands for, with every alias written out. Raises yaml.YAMLError when too many."""
+    if not isinstance(value, dict | list):
+        return 1
+    size = known.get(id(value))
+    if size is None:
+        # Infinite until it is known: an alias may hold itself.
+        known[id(value)] = _MAX_VALUES + 1
+        size = 1 + sum(
+            _measured(one, known) for one in (value.values() if isinstance(value, dict) else value)
+        )
+        known[id(value)] = size
+    if size > _MAX_VALUES:
+        raise yaml.YAMLError(f"its aliases stand for more than {_MAX_VALUES} values")
+    return size
 
 
 class _TextTimes(yaml.CSafeLoader):

@@ -17,6 +17,7 @@ from investigators.queries import (
     ChangeQuery,
     GraphQuery,
     LogQuery,
+    ObjectQuery,
     PastQuery,
     PodLogQuery,
     Query,
@@ -512,3 +513,56 @@ async def test_a_secret_in_any_part_never_leaves_it(root: Path) -> None:
         evidence = await ask(root, query)
         assert evidence.status is OK, (query, evidence.reason)
         assert CANARY not in repr(evidence), query.kind
+
+
+# Questions in SQL
+
+
+async def select(root: Path, sql: str) -> Evidence:
+    return await ask(root, SelectQuery(host="db1", sql=sql))
+
+
+async def test_a_select_is_answered_from_the_tables_of_the_host(root: Path) -> None:
+    rows = [{"name": "a", "pid": "1", "rss": 7}, {"name": "b", "pid": "2"}]
+    put(root, "hosts/db1/processes.json", rows)
+    put(root, "hosts/db1/listening_ports.json", [{"pid": "2", "port": "80"}])
+    joined = "SELECT p.name, l.port FROM processes p JOIN listening_ports l USING (pid)"
+    assert (await select(root, joined)).records == ({"name": "b", "port": "80"},)
+    assert (await select(root, "SELECT rss FROM processes WHERE name = 'b'")).records == ({"rss": None},)
+    assert (await select(root, "SELECT * FROM processes WHERE pid = '9'")).status is EMPTY
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DELETE FROM processes",
+        "SELECT 1; SELECT 2",
+        "ATTACH 'other.db' AS other",
+        "PRAGMA user_version",
+        "SELECT load_extension('x')",
+        "SELECT * FROM mounts",
+        "SELEKT",
+        "",
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n",
+    ],
+)
+async def test_more_than_a_bounded_select_of_what_is_there_is_refused(root: Path, sql: str) -> None:
+    put(root, "hosts/db1/processes.json", [{"name": "a"}])
+    evidence = await select(root, sql)
+    assert evidence.status is FAILED
+
+
+async def test_what_is_nested_beyond_reason_fails_its_source(root: Path) -> None:
+    deep = "[" * 900 + "]" * 900
+    put(root, "incidents.jsonl", f'{{"id": "1", "opened_at": 1772366000, "x": {deep}}}')
+    assert (await ask(root, PastQuery())).status is FAILED
+    laughs = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    for level in range(1, 9):
+        before = ", ".join([f"*a{level - 1}"] * 10)
+        laughs.append(f"a{level}: &a{level} [{before}]")
+    put(root, "kubernetes/a.yaml", "\n".join(["kind: Pod", "metadata: {name: x}", *laughs]))
+    bomb = await ask(root, ObjectQuery(object_kind="Pod"))
+    assert "stand for more than" in (bomb.reason or "")
+    put(root, "kubernetes/a.yaml", "kind: Pod\nmetadata: {name: x}\nspec: &s {again: *s}\n")
+    assert (await ask(root, ObjectQuery(object_kind="Pod"))).status is FAILED
