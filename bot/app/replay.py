@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from adapters.alerts import parsers
-from adapters.evidence.recording import CASE, SourceSet, replay_sources
+from adapters.evidence.recording import CASE, SourceSet, sources_in
 from adapters.evidence.snapshot import Snapshot
 from bot.domain.alert import Alert, AlertStatus
 from bot.domain.batch import BodyError
@@ -60,6 +60,11 @@ async def replay(directory: Path) -> tuple[Case, Investigation]:
     sources = await asyncio.to_thread(replay_sources, snapshot)
     investigator = build_rules_investigator(sources, FixedClock(saved.case.now), _DEADLINE, saved.lookback)
     return saved.case, await investigator.investigate(saved.case)
+
+
+def replay_sources(snapshot: Snapshot | Path) -> SourceSet:
+    """What a directory answers with: the recorded sources by their names, or one for each part."""
+    return sources_in(snapshot if isinstance(snapshot, Snapshot) else Snapshot(snapshot))
 
 
 def build_rules_investigator(

@@ -65,9 +65,9 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("suite", type=Path, metavar="SUITE", help="a directory of case directories")
     evaluate.add_argument("--report", type=Path, metavar="FILE", help="write one JSON object per case")
     evaluate.add_argument(
-        "--min", type=_share, metavar="ACC", help="fail when less than this share (0 to 1) is right@1"
+        "--min", type=share, metavar="ACC", help="fail when less than this share (0 to 1) is right@1"
     )
-    evaluate.add_argument("--jobs", type=_count, metavar="N", help="cases at a time (default: one per core)")
+    evaluate.add_argument("--jobs", type=count, metavar="N", help="cases at a time (default: one per core)")
     evaluate.add_argument("--only", metavar="GLOB", help="only cases whose name matches, such as 'pods/*'")
 
     ledger = commands.add_parser("ledger", help="prove, read or export what happened")
@@ -103,14 +103,14 @@ def _json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="machine-readable output")
 
 
-def _share(text: str) -> float:
+def share(text: str) -> float:
     value = float(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
     return value
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is less than 1")

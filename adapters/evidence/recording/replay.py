@@ -22,7 +22,7 @@ from investigators.queries import EvidenceSource, Query
 _KINDS: tuple[type[Query], ...] = get_args(Query)
 
 
-def replay_sources(snapshot: Snapshot) -> SourceSet:
+def sources_in(snapshot: Snapshot) -> SourceSet:
     """The recorded sources by their names, or those of a directory that was not recorded.
 
     Raises InputError for a recording that cannot be read.

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from adapters.evidence.recording import Recorder, replay_sources
+from adapters.evidence.recording import Recorder, sources_in
 from adapters.evidence.recording.codec import evidence_from_json, evidence_to_json
 from adapters.evidence.snapshot import Snapshot, SnapshotHost, SnapshotMetrics, SnapshotSource
 from bot.app.replay import Saved, replay
@@ -267,7 +267,7 @@ async def test_a_snapshot_that_is_recorded_again_is_the_same_to_the_byte(
     assert len(told) == len(EVERY)
     _, again = await replay(tmp_path / "r")
     assert as_bytes(again) == as_bytes(answer)
-    (source,) = replay_sources(Snapshot(tmp_path / "r")).wide
+    (source,) = sources_in(Snapshot(tmp_path / "r")).wide
     repeated = [await source.ask(query, HOUR, "subject") for query in EVERY if source.covers(query)]
     assert [evidence_to_json(one) for one in repeated] == [evidence_to_json(one) for one in told]
 
@@ -293,7 +293,7 @@ async def test_a_recording_answers_new_questions_from_its_parts(tmp_path: Path, 
         wide=[SnapshotSource(snapshot)],
         questions=EVERY,
     )
-    sources = replay_sources(Snapshot(tmp_path / "r"))
+    sources = sources_in(Snapshot(tmp_path / "r"))
     (wide,) = sources.wide
     new = ObjectQuery(object_kind="Pod", namespace="shop", name="a-1")
     assert wide.covers(new)
@@ -376,8 +376,8 @@ def test_every_field_of_evidence_survives_being_written() -> None:
 
 
 def test_a_directory_that_was_not_recorded_is_its_own_sources(snapshot: Snapshot, tmp_path: Path) -> None:
-    sources = replay_sources(snapshot)
+    sources = sources_in(snapshot)
     assert [source.name for source in sources.hosts] == ["host:box"]
     assert (len(sources.metrics), len(sources.wide)) == (1, 1)
     meta(tmp_path / "none")
-    assert replay_sources(Snapshot(tmp_path / "none")).metrics == ()
+    assert sources_in(Snapshot(tmp_path / "none")).metrics == ()
