@@ -8,6 +8,7 @@ from functools import partial
 
 import aiohttp
 
+from adapters.evidence.recording.sources import SourceSet
 from bot.app.seams import Seams
 from bot.domain.errors import Unavailable
 from bot.domain.evidence import Evidence, EvidenceStatus, Window
@@ -22,6 +23,18 @@ def build_investigator(config: Config, seams: Seams, session: aiohttp.ClientSess
         return seams.investigator
     from investigators.registry import DeterministicInvestigator
 
+    sources = live_sources(config, seams, session)
+    return DeterministicInvestigator(
+        sources.metrics,
+        sources.hosts,
+        clock=seams.clock,
+        deadline=config.evidence.deadline,
+        lookback=config.evidence.lookback,
+    )
+
+
+def live_sources(config: Config, seams: Seams, session: aiohttp.ClientSession) -> SourceSet:
+    """Every configured source."""
     metrics: list[MetricSource] = []
     hosts: list[HostSource] = []
     if config.evidence.prometheus:
@@ -34,13 +47,7 @@ def build_investigator(config: Config, seams: Seams, session: aiohttp.ClientSess
         from adapters.evidence.host import LocalHost
 
         hosts.append(LocalHost(config.evidence.host, seams.clock))
-    return DeterministicInvestigator(
-        metrics,
-        hosts,
-        clock=seams.clock,
-        deadline=config.evidence.deadline,
-        lookback=config.evidence.lookback,
-    )
+    return SourceSet(metrics=tuple(metrics), hosts=tuple(hosts), wide=())
 
 
 Probe = Callable[[], Awaitable[str]]

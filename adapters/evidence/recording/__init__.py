@@ -1,0 +1,7 @@
+"""Recording what sources said, in the snapshot format, and replaying it to the byte."""
+
+from adapters.evidence.recording.recorder import CASE, Recorder
+from adapters.evidence.recording.replay import sources_in
+from adapters.evidence.recording.sources import SourceSet
+
+__all__ = ["CASE", "Recorder", "SourceSet", "sources_in"]
