@@ -1,0 +1,10 @@
+"""What a diff can break and how that shows: one table, by the part of a system it is about."""
+
+from __future__ import annotations
+
+from investigators.changes.mechanisms import code, data, settings
+from investigators.changes.mechanisms.base import Hit, Mechanism
+
+__all__ = ["ALL", "Hit", "Mechanism"]
+
+ALL: tuple[Mechanism, ...] = (*code.MECHANISMS, *data.MECHANISMS, *settings.MECHANISMS)

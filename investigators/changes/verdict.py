@@ -1,0 +1,260 @@
+"""Which change is to blame: what its diff can break, against what broke, where and when."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bot.domain.diagnosis import Suspect
+from bot.domain.evidence import Fact
+from bot.domain.ids import EvidenceId
+from investigators.changes import facts, operational, signals, symptoms, tokens
+from investigators.changes.candidates import Candidate, candidates
+from investigators.changes.mechanisms import ALL, Hit, Mechanism
+from investigators.changes.operational import Operational
+from investigators.changes.signals import Signals
+from investigators.changes.symptoms import Symptom
+from investigators.world.world import World
+
+_LEAST = 0.3
+"""Below this nothing in the change explains the fault."""
+_LISTED = 0.12
+_MOST = 10
+_SLACK = timedelta(seconds=60)
+"""Clocks and scrape intervals blur which came first by as much."""
+_OVERLAP_FULL = 4.0
+"""Four rare words in common are as much as words can tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What may be used: for measuring what each part is worth."""
+
+    tokens: bool = True
+    mechanisms: bool = True
+    time: bool = True
+    causes_without_change: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeVerdict:
+    """``suspects`` likeliest first. ``no_culprit`` True where changes were looked at and none explains the
+    fault (then there are no suspects, and ``reason`` says what does or that nothing fits); None where there
+    was no change to look at."""
+
+    suspects: tuple[Suspect, ...]
+    no_culprit: bool | None
+    facts: tuple[Fact, ...]
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Match:
+    mechanism: Mechanism
+    hit: Hit
+    symptom: Symptom
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scored:
+    candidate: Candidate
+    score: float
+    match: _Match | None
+    words: tuple[str, ...]
+    frame: str
+
+
+def suspects(world: World, now: datetime, rules: Rules | None = None) -> ChangeVerdict:
+    """Every change before the fault began, ranked by how its content explains the fault. ``now`` bounds what
+    is looked at: changes after it do not count."""
+    rules = rules or Rules()
+    seen = signals.gather(world)
+    changes = [change for change in world.changes if change.at <= now]
+    if not changes:
+        return ChangeVerdict(suspects=(), no_culprit=None, facts=facts.about_changes(world, (), None))
+    environment = next(
+        (alert.labels.get("environment", alert.labels.get("env", "")) for alert in world.alerts), ""
+    )
+    found = candidates(changes, seen.services, environment, seen.began)
+    shown = symptoms.find(seen, world)
+    outside = operational.find(seen, shown, world) if rules.causes_without_change else ()
+    ranked = _rank(found, shown, seen, outside[0] if outside else None, world, rules)
+    best = ranked[0].score if ranked else 0.0
+    told = ""
+    if outside and outside[0].weight > best:
+        told = f"{outside[0].kind.replace('_', ' ')}: {outside[0].told[:160]}"
+    elif best < _LEAST:
+        told = "nothing that was changed explains the fault"
+    named = () if told else tuple(_suspect(one, world) for one in ranked[:_MOST] if one.score >= _LISTED)
+    return ChangeVerdict(
+        suspects=named,
+        no_culprit=bool(told),
+        facts=facts.about_changes(world, found, named[0] if named else None),
+        reason=told,
+    )
+
+
+def _rank(
+    found: Sequence[Candidate],
+    shown: Sequence[Symptom],
+    seen: Signals,
+    outside: Operational | None,
+    world: World,
+    rules: Rules,
+) -> list[_Scored]:
+    words = [tokens.of_change(one.diff, one.change.title) for one in found]
+    rarity = tokens.rarity(words)
+    evidence = tokens.of_evidence(
+        [(signal.text, signal.weight) for signal in seen.texts] + [(moved.name, 0.6) for moved in seen.moved]
+    )
+    frames = _frames(seen)
+    scored = []
+    for one, own in zip(found, words, strict=True):
+        match = _best_match(one, shown, outside, seen, world, rules) if rules.mechanisms else None
+        mass, top = own.overlap(evidence, rarity) if rules.tokens else (0.0, ())
+        overlap = min(1.0, mass / _OVERLAP_FULL)
+        frame = next((file for file in one.diff.files if file.rsplit("/", 1)[-1] in frames), "")
+        base = match.score if match else 0.0
+        weight = 0.35 if rules.mechanisms else 1.0
+        if outside is not None:
+            weight *= 0.6
+        score = 1 - (1 - base) * (1 - weight * overlap) * (1 - (0.2 if frame and rules.tokens else 0.0))
+        score *= _standing(one, seen, rules)
+        scored.append(_Scored(candidate=one, score=score, match=match, words=top, frame=frame))
+    return sorted(scored, key=lambda s: (-s.score, -s.candidate.at.timestamp(), s.candidate.change.id))
+
+
+def _standing(one: Candidate, seen: Signals, rules: Rules) -> float:
+    """How far a change can be to blame at all, whatever it says."""
+    value = 1.0
+    if one.diff.inert:
+        value *= 0.1
+    elif not one.diff.known:
+        value *= 0.3
+    if one.elsewhere:
+        value *= 0.2
+    if rules.time:
+        if one.at > seen.began + _SLACK:
+            value *= 0.4 if one.at <= seen.onset else 0.05
+        if not one.carried:
+            value *= 0.6
+        age = seen.began - one.at
+        value *= 0.7 if age > timedelta(days=7) else 0.85 if age > timedelta(days=1) else 1.0
+    return value
+
+
+def _best_match(
+    one: Candidate,
+    shown: Sequence[Symptom],
+    outside: Operational | None,
+    seen: Signals,
+    world: World,
+    rules: Rules,
+) -> _Match | None:
+    if one.diff.inert or not one.diff.known:
+        return None
+    matches: list[_Match] = []
+    kept = _is_rearrangement(one)
+    for mechanism in ALL:
+        hit = mechanism.detect(one.diff)
+        if hit is None:
+            continue
+        for symptom in shown:
+            fit = mechanism.explains.get(symptom.kind, 0.0)
+            if not fit or (rules.time and one.at > symptom.first + _SLACK):
+                continue
+            score = hit.strength * fit * symptom.weight * _near(one, symptom, world)
+            score *= 1.0 if not hit.names or _is_named(hit.names, symptom) else hit.unnamed
+            if kept:
+                score *= 0.4
+            if outside and symptom.kind in outside.explains and mechanism.name not in outside.unless:
+                score *= 0.4
+            if score > 0.02:
+                matches.append(_Match(mechanism=mechanism, hit=hit, symptom=symptom, score=score))
+    if not matches:
+        return None
+    return max(matches, key=lambda match: (match.score, match.mechanism.name))
+
+
+def _near(one: Candidate, symptom: Symptom, world: World) -> float:
+    """How close the change is to where the symptom shows."""
+    if not symptom.service:
+        return 0.85
+    if symptom.service in one.services:
+        return 1.0
+    if one.shared:
+        return 0.92
+    if not one.services:
+        return 0.75
+    down = world.graph.distances(symptom.service)
+    up = world.graph.distances(symptom.service, upstream=True)
+    steps = [down[name] for name in one.services if name in down]
+    if steps:
+        return 0.85 if min(steps) == 1 else 0.7
+    return 0.75 if any(name in up for name in one.services) else 0.4
+
+
+def _is_named(names: Sequence[str], symptom: Symptom) -> bool:
+    texts = " ".join(symptom.texts)
+    return any(
+        re.search(rf"(?<![A-Za-z0-9_]){re.escape(name)}(?![A-Za-z0-9])", texts, re.I)
+        for name in names
+        if len(name) > 1
+    )
+
+
+def _is_rearrangement(one: Candidate) -> bool:
+    """Nearly every name and every number that went came back: the same, put differently."""
+    pattern = re.compile(r"[A-Za-z_]\w+|\d+(?:\.\d+)?")
+    gone, come = set(pattern.findall(one.diff.removed_text)), set(pattern.findall(one.diff.added_text))
+    if len(gone) < 5:
+        return False
+    lost = gone - come
+    return len(lost) <= 0.15 * len(gone) and not any(word[0].isdigit() for word in lost)
+
+
+def _frames(seen: Signals) -> frozenset[str]:
+    """Source files that errors name."""
+    files = re.compile(
+        r"\b([\w\-]+\.(?:go|py|js|ts|tsx|jsx|java|kt|rb|rs|cs|php|scala|cpp|cc|c|ex|swift|sql))\b(?:[:\"(]|, line| line)"
+    )
+    return frozenset(name for s in seen.texts if s.weight >= 0.5 for name in files.findall(s.text))
+
+
+def _suspect(one: _Scored, world: World) -> Suspect:
+    change = one.candidate.change
+    return Suspect(
+        change_id=change.id,
+        kind=change.kind,
+        score=round(one.score, 4),
+        why=_why(one),
+        evidence_ids=_cited(one, world),
+        title=change.title,
+        service=change.service or min(one.candidate.services, default=""),
+        at=one.candidate.at,
+    )
+
+
+def _why(one: _Scored) -> str:
+    parts = []
+    if one.match is not None:
+        what = f" ({one.match.hit.what})" if one.match.hit.what else ""
+        place = f"{one.match.symptom.service}: " if one.match.symptom.service else ""
+        parts.append(f"It {one.match.mechanism.says}{what}, and {place}{one.match.symptom.text[:120]}")
+    if one.frame:
+        parts.append(f"the errors name {one.frame.rsplit('/', 1)[-1]}")
+    if one.words:
+        parts.append(f"both speak of {', '.join(one.words)}")
+    return "; ".join(parts) + "." if parts else "It came before the fault; nothing in it meets the evidence."
+
+
+def _cited(one: _Scored, world: World) -> tuple[EvidenceId, ...]:
+    ids = [
+        e.id for e in world.looked("change.list") if any(c.id == one.candidate.change.id for c in e.changes)
+    ]
+    if one.match is not None:
+        ids += one.match.symptom.evidence_ids
+    return tuple(dict.fromkeys(ids))
