@@ -12,7 +12,8 @@ from investigators.changes.diffs import Diff, parse
 
 _SHA = re.compile(r"\b[0-9a-f]{7,40}\b")
 _SHARED = re.compile(
-    r"(?:^|/)(?:pkg|libs?|common|shared|internal|platform|core|vendor|schemas?|protos?|packages|modules|sdk)/"
+    r"(?:^|/)(?:pkg|libs?|common|shared|internal|platform|core|vendor|schemas?|protos?"
+    r"|packages|modules|sdk|infra(?:structure)?|terraform|network|global|base)/"
     r"|^(?:go\.(?:mod|sum)|package(?:-lock)?\.json|pom\.xml|build\.gradle|requirements[^/]*\.txt"
     r"|pyproject\.toml|Cargo\.(?:toml|lock)|Gemfile(?:\.lock)?|yarn\.lock|poetry\.lock)$",
     re.I,
@@ -152,7 +153,8 @@ def _values(change: Change) -> str:
     """A flag or a scaling has no diff, but its two values are one."""
     if not change.before and not change.after:
         return ""
-    name = re.sub(r"\W+", "_", change.title or change.id)
+    named = re.match(r"[\w.\-]+", change.title or change.id)
+    name = named[0] if named else "value"
     return f"-{name}: {change.before}\n+{name}: {change.after}\n"
 
 

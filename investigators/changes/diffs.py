@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from investigators.changes.values import Switched, Tuned, switched, tuned
 
 _INERT = re.compile(
-    r"(?:^|/)(?:docs?|documentation|runbooks?|tests?|__tests__|spec|testdata|fixtures|golden|examples?|\.github"
+    r"(?:^|/)(?:docs?|documentation|runbooks?|tests?|__tests__|spec|testdata|fixtures"
+    r"|golden|examples?|\.github"
     r"|\.circleci|\.vscode|stories)/|(?:^|/)(?:README|CHANGELOG|LICENSE|CODEOWNERS|OWNERS|\.gitignore"
     r"|\.editorconfig|\.golangci|\.pre-commit|\.eslintrc|\.prettierrc|\.gitlab-ci|Jenkinsfile)[^/]*$"
     r"|\.(?:md|rst|adoc|css|scss|less|svg|png|jpe?g|gif|ico|woff2?|snap)$"
-    r"|(?:_test|_spec|\.test|\.spec|_bench|_fuzz)\.[A-Za-z]+$|Tests?\.(?:java|kt|cs|php|scala)$|(?:^|/)test_[^/]+$"
+    r"|(?:_test|_spec|\.test|\.spec|_bench|_fuzz)\.[A-Za-z]+$|Tests?\.(?:java|kt|cs|php"
+    r"|scala)$|(?:^|/)test_[^/]+$"
     r"|(?:^|/)conftest\.py$",
     re.I,
 )
@@ -100,8 +102,7 @@ def parse(text: str, files: Sequence[str]) -> Diff:
         switched=tuple(values),
         headings="\n".join(headings),
         known=bool(text.strip()),
-        inert=bool(every)
-        and all(_INERT.search(file) for file in every)
+        inert=(bool(every) and all(_INERT.search(file) for file in every))
         or (bool(text.strip()) and not removed and not added),
         removed_text="\n".join(removed),
         added_text="\n".join(added),

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from bot.domain.ids import EvidenceId
 from investigators.changes.signals import Moved, Signal, Signals
-from investigators.changes.symptoms import SIGNS, Symptom
+from investigators.changes.signs import SIGNS
+from investigators.changes.symptoms import Symptom
 from investigators.templates import Level, level_of
 from investigators.world.world import World
 
@@ -18,59 +19,76 @@ _BROAD = frozenset(
      "rate_limited", "probe_failing", "cache")
 )  # fmt: skip
 _EXPIRED = re.compile(
-    r"certificate (?:has )?expired|cert(?:ificate)?[ _-]?(?:has[ _-])?expired|x509[^\n]*expired|CERT_HAS_EXPIRED|certificate[^\n]*is expired",
+    r"certificate (?:has )?expired|cert(?:ificate)?[ _-]?(?:has[ _-])?expired"
+    r"|x509[^\n]*expired|CERT_HAS_EXPIRED|certificate[^\n]*is expired",
     re.I,
 )
 _EXTERNAL = re.compile(
-    r"(?<![\w.@\-])((?:[a-z0-9\-]+\.)+(?:com|net|org|io|co|cloud|dev|ai|app|eu|de|uk|us|fr|jp|in|tech|gov|edu))(?![\w\-]|\.[a-z])",
+    r"(?<![\w.@\-])((?:[a-z0-9\-]+\.)+(?:com|net|org|io|co|cloud|dev|ai|app|eu|de|uk|us|fr"
+    r"|jp|in|tech|gov|edu))(?![\w\-]|\.[a-z])",
     re.I,
 )
 _FAILS = re.compile(
-    r"\b50[0234]\b|\b5\d\d\b|unavailable|timed? ?out|deadline|outage|refused|reset|exceeded|degraded|overloaded|bad gateway|elevated error",
+    r"\b50[0234]\b|\b5\d\d\b|unavailable|timed? ?out|deadline|outage|refused|reset"
+    r"|exceeded|degraded|overloaded|bad gateway|elevated error",
     re.I,
 )
 _PAGE = re.compile(
-    r"status page|\b(?:partial|major|full|regional) outage\b|incident (?:declared|opened|reported) by|provider (?:incident|outage|status)",
+    r"status page|\b(?:partial|major|full|regional) outage\b|incident (?:declared|opened"
+    r"|reported) by|provider (?:incident|outage|status)",
     re.I,
 )
 _PROVIDER = re.compile(
-    r"\b(?:provider|third[- ]party|vendor|partner (?:api|feed|gateway)|external (?:api|service|provider)|carrier|acquirer|issuing bank)\b",
+    r"\b(?:provider|third[- ]party|vendor|partner (?:api|feed|gateway)|external (?:api"
+    r"|service|provider)|carrier|acquirer|issuing bank)\b",
     re.I,
 )
 _REGION = re.compile(
-    r"\b(?:availability[- ]zone|region|\b[a-z]{2}-[a-z]+-\d[a-d]?\b|\baz\b)[^\n]*(?:outage|impair|unavailable|degraded|unreachable|lost|down)",
+    r"\b(?:availability[- ]zone|region|\b[a-z]{2}-[a-z]+-\d[a-d]?\b|\baz\b)[^\n]*(?:outage"
+    r"|impair|unavailable|degraded|unreachable|lost|down)",
     re.I,
 )
 _DNS_SERVER = re.compile(
     r"coredns|kube-?dns|node-?local-?dns|(?:^|[-_])dns(?:$|[-_])|resolver|unbound|dnsmasq|named$", re.I
 )
 _POISON = re.compile(
-    r"redeliver|poison|same (?:offset|record|message)|stuck (?:on|at) (?:offset|message|record)|malformed (?:record|message|row|event|payload|file)|unprocessable",
+    r"redeliver|poison|same (?:offset|record|message)|stuck (?:on|at) (?:offset|message"
+    r"|record)|malformed (?:record|message|row|event|payload|file)|unprocessable",
     re.I,
 )
 _IDENTITY = re.compile(
-    r"\b(\w*(?:offset|record|message|msg|event|row|doc(?:ument)?|key|seq|file|batch|object|job)\w*)[=:#]\s*[\"']?([\w\-./]{3,})",
+    r"\b(\w*(?:offset|record|message|msg|event|row|doc(?:ument)?|key|seq|file|batch|object"
+    r"|job)\w*)[=:#]\s*[\"']?([\w\-./]{3,})",
     re.I,
 )
 _SURGE = re.compile(
-    r"traffic (?:surge|spike|burst)|surge (?:in|of)|flash sale|viral|campaign|bot traffic|crawler|scrap(?:er|ing)|ddos|load spike|\bspike in (?:traffic|requests)",
+    r"traffic (?:surge|spike|burst)|surge (?:in|of)|flash sale|gone viral|(?:bot|crawler"
+    r"|scraper) traffic|ddos|load spike|\bspike in (?:traffic|requests)",
     re.I,
 )
 _NODE = re.compile(
-    r"\bnode\b[^\n]{0,60}(?:not ?ready|unreachable|cordon|drain|lost|down|terminat|preempt|fail)|NodeNotReady|NodeLost|\bI/O error|EXT4-fs error|XFS.*corrupt"
-    r"|hardware error|machine check|\bmce:|spot (?:instance )?(?:interruption|termination)|preempted|kernel (?:panic|BUG)|nvme\w*.*(?:timeout|reset|error)|link (?:is )?down"
-    r"|kubelet stopped|hypervisor|host (?:failure|maintenance)|disk (?:failure|failed)|uncorrectable|ECC|NIC\b.*(?:fail|flap|drop)|instance retired|ebs.*(?:impair|stuck)", re.I,
+    r"\bnode\b[^\n]{0,60}(?:not ?ready|unreachable|cordon|drain|lost|down|terminat|preempt"
+r"|fail)|NodeNotReady|NodeLost|\bI/O error|EXT4-fs error|XFS.*corrupt"
+    r"|hardware error|machine check|\bmce:|spot (?:instance )?(?:interruption|termination)"
+r"|preempted|kernel (?:panic|BUG)|nvme\w*.*(?:timeout|reset|error)|link (?:is )?down"
+    r"|kubelet stopped|hypervisor|host (?:failure|maintenance)|disk (?:failure|failed)"
+r"|uncorrectable|ECC|NIC\b.*(?:fail|flap|drop)|instance retired|ebs.*(?:impair|stuck)", re.I,
 )  # fmt: skip
 _NETWORK = re.compile(
-    r"packet loss|\bBGP\b|peering|fib(?:er|re) cut|transit provider|network partition|backbone|switch (?:port|failure)|route flap",
+    r"packet loss|\bBGP\b|peering|fib(?:er|re) cut|transit provider|network partition"
+    r"|backbone|switch (?:port|failure)|route flap",
     re.I,
 )
 _LAPSED = re.compile(
-    r"(?:license|licence|subscription|api key|access key|credentials?|secret|domain|service account key)\b[^\n]{0,30}(?:has )?(?:expired|lapsed|suspended|revoked)|billing|payment overdue|account suspended",
+    r"(?:license|licence|subscription|api key|access key|credentials?|secret|domain"
+    r"|service account key)\b[^\n]{0,30}(?:has )?(?:expired|lapsed|suspended|revoked)"
+    r"|billing|payment overdue|account suspended",
     re.I,
 )
 _FAILOVER = re.compile(
-    r"\bfailover|fail(?:ed|ing) over|primary (?:is )?(?:down|lost|unreachable|changed)|promot(?:ed|ing) (?:replica|standby)|leader (?:lost|election)|replication lag|maintenance (?:window|event)",
+    r"\bfailover|fail(?:ed|ing) over|primary (?:is )?(?:down|lost|unreachable|changed)"
+    r"|promot(?:ed|ing) (?:replica|standby)|leader (?:lost|election)|replication lag"
+    r"|maintenance (?:window|event)",
     re.I,
 )
 _CLOCK = re.compile(

@@ -30,7 +30,8 @@ _NUMBER = re.compile(
 _GO_ALONE = re.compile(r"(?<!\* )(?<!\*)\btime\.(Millisecond|Second|Minute|Hour)\b(?!\s*\*)")
 _SETTING = re.compile(
     r"^\s*(?:-\s+)?(?:(?:export|const|let|var|final|static|private|public|self\.|this\.|ENV|ARG)\s*)*"
-    r"[\"']?(?P<key>[A-Za-z_][\w.\-/\[\]\"']*?)[\"']?(?:\s*:\s*\w+)?\s*(?::=|=>|:|=)\s*(?P<value>[^=\s].*?)\s*[,;]?\s*$"
+    r"[\"']?(?P<key>[A-Za-z_][\w.\-/\[\]\"']*?)[\"']?(?:\s*:\s*\w+)?\s*(?::=|=>|:"
+    r"|=)\s*(?P<value>[^=\s].*?)\s*[,;]?\s*$"
 )
 _SIMILAR = 0.6
 

@@ -219,7 +219,8 @@ def _is_rearrangement(one: Candidate) -> bool:
 def _frames(seen: Signals) -> frozenset[str]:
     """Source files that errors name."""
     files = re.compile(
-        r"\b([\w\-]+\.(?:go|py|js|ts|tsx|jsx|java|kt|rb|rs|cs|php|scala|cpp|cc|c|ex|swift|sql))\b(?:[:\"(]|, line| line)"
+        r"\b([\w\-]+\.(?:go|py|js|ts|tsx|jsx|java|kt|rb|rs|cs|php|scala|cpp|cc|c|ex|swift"
+        r"|sql))\b(?:[:\"(]|, line| line)"
     )
     return frozenset(name for s in seen.texts if s.weight >= 0.5 for name in files.findall(s.text))
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from investigators.changes.mechanisms import code, data, settings
+from investigators.changes.mechanisms import code, data, deployment, leaks, settings
 from investigators.changes.mechanisms.base import Hit, Mechanism
 
 __all__ = ["ALL", "Hit", "Mechanism"]
 
-ALL: tuple[Mechanism, ...] = (*code.MECHANISMS, *data.MECHANISMS, *settings.MECHANISMS)
+ALL: tuple[Mechanism, ...] = (
+    *code.MECHANISMS,
+    *leaks.MECHANISMS,
+    *data.MECHANISMS,
+    *settings.MECHANISMS,
+    *deployment.MECHANISMS,
+)

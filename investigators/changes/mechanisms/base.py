@@ -34,6 +34,12 @@ class Mechanism:
     explains: Mapping[str, float]
 
 
+def fits(text: str) -> Mapping[str, float]:
+    """``"memory 1, cpu .3"`` as a mapping."""
+    pairs = (part.split() for part in text.split(","))
+    return {kind: float(fit) for kind, fit in pairs}
+
+
 def rx(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.I | re.M)
 

@@ -12,6 +12,7 @@ from investigators.changes.mechanisms.base import (
     Mechanism,
     either,
     exact,
+    fits,
     gains,
     in_files,
     loses,
@@ -21,32 +22,40 @@ from investigators.changes.mechanisms.base import (
 )
 
 _LIMIT = rx(
-    r"\bLIMIT\s+[\d:$?%{]|\.limit\(|\bTOP\s*\(?\d|\bFETCH FIRST\b|\bpage_?size\b|\.take\(|\[:\s*\d+\]|\bpaginat\w*|\bPageable\b|\bsetMaxResults\("
+    r"\bLIMIT\s+[\d:$?%{]|\.limit\(|\bTOP\s*\(?\d|\bFETCH FIRST\b|\bpage_?size\b|\.take\("
+    r"|\[:\s*\d+\]|\bpaginat\w*|\bPageable\b|\bsetMaxResults\("
     r"|\bper_page\b|\.first\(\d"
 )
 _WHERE = rx(r"\bWHERE\b|\bAND\s+[\w.\"]+\s*(?:=|>|<|\bIN\b|\bBETWEEN\b)|\.filter\(|\.where\(|\bHAVING\b")
 _INDEX = rx(
-    r"\bCREATE\s+(?:UNIQUE\s+)?INDEX\b|\badd_index\b|\bdb_index\s*=\s*True|@Index\b|\bindex\s*[:=]\s*true|\bcreateIndex\(|\bcreate_index\("
+    r"\bCREATE\s+(?:UNIQUE\s+)?INDEX\b|\badd_index\b|\bdb_index\s*=\s*True|@Index\b"
+    r"|\bindex\s*[:=]\s*true|\bcreateIndex\(|\bcreate_index\("
 )
 _DROP_INDEX = rx(r"\bDROP\s+INDEX\b|\bdrop_index\b|\bremove_index\b|\bdropIndex\(")
 _TABLE = re.compile(
-    r"\b(?:FROM|JOIN|INTO|UPDATE|TABLE(?:\s+IF\s+(?:NOT\s+)?EXISTS)?)\s+[\"`\[]?([A-Za-z_][\w.]*)|__tablename__\s*=\s*[\"'](\w+)"
+    r"\b(?:FROM|JOIN|INTO|UPDATE"
+r"|TABLE(?:\s+IF\s+(?:NOT\s+)?EXISTS)?)\s+[\"`\[]?([A-Za-z_][\w.]*)"
+r"|__tablename__\s*=\s*[\"'](\w+)"
     r"|@Table\(\s*name\s*=\s*\"(\w+)|\bdb_table\s*=\s*[\"'](\w+)|\.(?:table|from)\(\s*[\"'](\w+)", re.I,
 )  # fmt: skip
 _COLUMN = re.compile(
-    r"\b([a-z][a-z0-9]*(?:_[a-z0-9]+)+)\b|\bSELECT\s+(\w+)|@Column\(\s*name\s*=\s*\"(\w+)|Column\(\s*[\"'](\w+)",
+    r"\b([a-z][a-z0-9]*(?:_[a-z0-9]+)+)\b|\bSELECT\s+(\w+)|@Column\(\s*name\s*=\s*\"(\w+)"
+    r"|Column\(\s*[\"'](\w+)",
     re.I,
 )
 _MIGRATION = re.compile(r"migrat|\.sql$|schema\.rb|alembic|flyway|liquibase", re.I)
 _FIELD = re.compile(
     r"(?:json|yaml|xml|bson|db|avro|protobuf|form):\"([\w.\-]+)|[\"'`]([A-Za-z_][\w.\-]*)[\"'`]"
-    r"|^\s*(?:optional |required |repeated )?[\w.<>, ]+\s(\w+)\s*=\s*\d+\s*;|^\s*(\w+)\??\s*:\s*[\w\[\]<>| .,]+[;,]?\s*$"
+    r"|^\s*(?:optional |required |repeated )?[\w.<>, ]+\s(\w+)\s*=\s*\d+\s*;"
+    r"|^\s*(\w+)\??\s*:\s*[\w\[\]<>| .,]+[;,]?\s*$"
     r"|@JsonProperty\(\s*\"(\w+)|serde\(rename\s*=\s*\"(\w+)|\bRENAME COLUMN (\w+)|\bAS\s+(\w+)|\.(\w+)\b"
 )
 _PROTO = re.compile(r"^\s*(?:optional |required |repeated )?([\w.]+)\s+(\w+)\s*=\s*(\d+)\s*;")
 _FORMAT = rx(
-    r"\butf-?8|\blatin-?1|\bcharset|\bencod\w*|\bdecod\w*|base64|\bgzip|content-?type|\btime_?zone|\btzinfo|\bstrf?ptime|strftime|\bparse_?date"
-    r"|\blocale|msgpack|\bavro\b|\bprotobuf\b|\bpickle\b|\bisoformat|ISO_?8601|RFC3339|\bUnix(?:Milli)?\(|SimpleDateFormat|toISOString|\bjson\.dumps"
+    r"\butf-?8|\blatin-?1|\bcharset|\bencod\w*|\bdecod\w*|base64|\bgzip|content-?type"
+    r"|\btime_?zone|\btzinfo|\bstrf?ptime|strftime|\bparse_?date"
+    r"|\blocale|msgpack|\bavro\b|\bprotobuf\b|\bpickle\b|\bisoformat|ISO_?8601|RFC3339"
+    r"|\bUnix(?:Milli)?\(|SimpleDateFormat|toISOString|\bjson\.dumps"
 )
 
 
@@ -98,7 +107,8 @@ def _retyped(diff: Diff) -> Hit | None:
 
 def _retyped_column(diff: Diff) -> Hit | None:
     pattern = rx(
-        r"\bALTER\s+COLUMN\b.*\bTYPE\b|\bSET NOT NULL\b|\bNOT NULL\b(?!.*DEFAULT)|nullable\s*=\s*False|\bVARCHAR\(\d+\)|\bSMALLINT\b|\bINT\b"
+        r"\bALTER\s+COLUMN\b.*\bTYPE\b|\bSET NOT NULL\b|\bNOT NULL\b(?!.*DEFAULT)"
+        r"|nullable\s*=\s*False|\bVARCHAR\(\d+\)|\bSMALLINT\b|\bINT\b"
     )
     if not diff.gained(pattern):
         return None
@@ -123,7 +133,8 @@ def _unknown_table(diff: Diff) -> Hit | None:
 
 def _dropped(diff: Diff) -> Hit | None:
     pattern = rx(
-        r"\bDROP\s+(?:TABLE|COLUMN|VIEW)\b|\bRENAME\s+(?:COLUMN|TO)\b|\b(?:remove|drop|rename)_(?:column|table|field)\b|\b(?:Remove|Rename)Field\(|\bDeleteModel\("
+        r"\bDROP\s+(?:TABLE|COLUMN|VIEW)\b|\bRENAME\s+(?:COLUMN|TO)\b|\b(?:remove|drop"
+        r"|rename)_(?:column|table|field)\b|\b(?:Remove|Rename)Field\(|\bDeleteModel\("
     )
     if not diff.gained(pattern):
         return None
@@ -162,15 +173,10 @@ MECHANISMS: tuple[Mechanism, ...] = (
         name="limit_removed",
         says="no longer limits how much it reads",
         detect=loses(_LIMIT, 1.0),
-        explains={
-            "slow_query": 1.0,
-            "memory": 0.8,
-            "result_too_large": 0.9,
-            "latency": 0.7,
-            "cpu": 0.5,
-            "deadline_exceeded": 0.5,
-            "pool_exhausted": 0.4,
-        },
+        explains=fits(
+            "slow_query 1, memory 0.8, result_too_large 0.9, latency 0.7, cpu 0.5, "
+            "deadline_exceeded 0.5, pool_exhausted 0.4"
+        ),
     ),
     Mechanism(
         name="limit_raised",
@@ -182,110 +188,88 @@ MECHANISMS: tuple[Mechanism, ...] = (
             least=2,
             unless=rx(r"memory|cpu|rate|retry|timeout|conn"),
         ),
-        explains={
-            "memory": 0.9,
-            "slow_query": 0.8,
-            "result_too_large": 0.9,
-            "latency": 0.6,
-            "deadline_exceeded": 0.5,
-            "queue_backlog": 0.5,
-            "deadlock": 0.3,
-        },
+        explains=fits(
+            "memory 0.9, slow_query 0.8, result_too_large 0.9, latency 0.6, "
+            "deadline_exceeded 0.5, queue_backlog 0.5, deadlock 0.3"
+        ),
     ),
     Mechanism(
         name="filter_removed",
         says="no longer filters what it reads",
         detect=loses(_WHERE, 0.85),
-        explains={
-            "slow_query": 0.9,
-            "wrong_result": 0.7,
-            "memory": 0.6,
-            "latency": 0.6,
-            "result_too_large": 0.6,
-            "cpu": 0.4,
-            "permission": 0.3,
-        },
+        explains=fits(
+            "slow_query 0.9, wrong_result 0.7, memory 0.6, latency 0.6, result_too_large 0.6, "
+            "cpu 0.4, permission 0.3"
+        ),
     ),
     Mechanism(
         name="index_dropped",
         says="takes away an index",
         detect=either(loses(_INDEX, 0.95), gains(_DROP_INDEX, 1.0)),
-        explains={
-            "slow_query": 1.0,
-            "latency": 0.9,
-            "cpu": 0.7,
-            "deadline_exceeded": 0.7,
-            "pool_exhausted": 0.5,
-            "deadlock": 0.4,
-        },
+        explains=fits(
+            "slow_query 1, latency 0.9, cpu 0.7, deadline_exceeded 0.7, pool_exhausted 0.5, deadlock 0.4"
+        ),
     ),
     Mechanism(
         name="query_without_index",
         says="asks in a way that no index serves",
         detect=gains(
             rx(
-                r"\b(?:LOWER|UPPER|CAST|DATE|COALESCE|TRIM|to_char|date_trunc)\s*\(\s*[a-z]\w*(?:\.\w+)?\s*[,)]|\bI?LIKE\s+['\"]?%|__icontains|\bORDER BY RAND"
+                r"\b(?:LOWER|UPPER|CAST|DATE|COALESCE|TRIM|to_char"
+                r"|date_trunc)\s*\(\s*[a-z]\w*(?:\.\w+)?\s*[,)]|\bI?LIKE\s+['\"]?%|__icontains"
+                r"|\bORDER BY RAND"
                 r"|\bRANDOM\(\)|\bOFFSET\b|\bCROSS JOIN\b|\$regex|\bNOT IN\s*\(|\bDISTINCT\b"
             ),
             0.85,
         ),
-        explains={
-            "slow_query": 1.0,
-            "latency": 0.7,
-            "cpu": 0.7,
-            "deadline_exceeded": 0.5,
-            "pool_exhausted": 0.4,
-        },
+        explains=fits("slow_query 1, latency 0.7, cpu 0.7, deadline_exceeded 0.5, pool_exhausted 0.4"),
     ),
     Mechanism(
         name="batch_removed",
         says="no longer reads related rows together",
         detect=loses(
             rx(
-                r"\bJOIN\b|prefetch_related|select_related|\.includes\(|joinedload|selectinload|eager|preload\(|DataLoader|bulk_?\w*|\bIN\s*\(|\bANY\s*\("
+                r"\bJOIN\b|prefetch_related|select_related|\.includes\(|joinedload|selectinload|eager"
+                r"|preload\(|DataLoader|bulk_?\w*|\bIN\s*\(|\bANY\s*\("
                 r"|EntityGraph|\bMGET\b|mget\(|get_many|findAllById|getAll\w*\("
             ),
             0.9,
         ),
-        explains={"query_fanout": 1.0, "latency": 0.6, "slow_query": 0.5, "load": 0.4, "pool_exhausted": 0.5},
+        explains=fits("query_fanout 1, latency 0.6, slow_query 0.5, load 0.4, pool_exhausted 0.5"),
     ),
     Mechanism(
         name="heavy_migration",
         says="changes a whole table at once",
         detect=gains(
             rx(
-                r"\bALTER\s+TABLE\b|\bCREATE\s+(?:UNIQUE\s+)?INDEX\s+(?!CONCURRENTLY)|\bUPDATE\s+\w+\s+SET\b|\bVACUUM\s+FULL\b|\bLOCK\s+TABLE\b|\bREINDEX\b"
+                r"\bALTER\s+TABLE\b|\bCREATE\s+(?:UNIQUE\s+)?INDEX\s+(?!CONCURRENTLY)"
+                r"|\bUPDATE\s+\w+\s+SET\b|\bVACUUM\s+FULL\b|\bLOCK\s+TABLE\b|\bREINDEX\b"
                 r"|\bAddField\(|\badd_column\b|\bDELETE\s+FROM\b"
             ),
             0.85,
         ),
-        explains={
-            "deadlock": 1.0,
-            "slow_query": 0.7,
-            "latency": 0.7,
-            "deadline_exceeded": 0.7,
-            "pool_exhausted": 0.7,
-            "disk_full": 0.4,
-            "queue_backlog": 0.4,
-        },
+        explains=fits(
+            "deadlock 1, slow_query 0.7, latency 0.7, deadline_exceeded 0.7, "
+            "pool_exhausted 0.7, disk_full 0.4, queue_backlog 0.4"
+        ),
     ),
     Mechanism(
         name="schema_not_migrated",
         says="uses a table or column that no migration brings",
         detect=_unknown_table,
-        explains={"schema_missing": 1.0},
+        explains=fits("schema_missing 1"),
     ),
     Mechanism(
         name="schema_dropped",
         says="drops or renames what others still use",
         detect=_dropped,
-        explains={"schema_missing": 1.0, "deserialisation": 0.5, "nil_dereference": 0.3, "errors": 0.3},
+        explains=fits("schema_missing 1, deserialisation 0.5, nil_dereference 0.3, errors 0.3"),
     ),
     Mechanism(
         name="column_retyped",
         says="changes what a column takes",
         detect=_retyped_column,
-        explains={"constraint": 1.0, "deserialisation": 0.5, "bounds": 0.4, "errors": 0.3},
+        explains=fits("constraint 1, deserialisation 0.5, bounds 0.4, errors 0.3"),
     ),
     Mechanism(
         name="migration_removed",
@@ -295,90 +279,68 @@ MECHANISMS: tuple[Mechanism, ...] = (
                 _MIGRATION,
                 loses(
                     rx(
-                        r"\bCREATE\s+TABLE\b|\bADD\s+COLUMN\b|\badd_column\b|\bcreate_table\b|CreateModel|AddField"
+                        r"\bCREATE\s+TABLE\b|\bADD\s+COLUMN\b|\badd_column\b|\bcreate_table\b|CreateModel"
+                        r"|AddField"
                     ),
                     1.0,
                 ),
             ),
             loses(rx(r"\bmigrat\w*\b|alembic upgrade|flyway|db:migrate"), 0.95),
         ),
-        explains={"schema_missing": 1.0, "startup_crash": 0.4},
+        explains=fits("schema_missing 1, startup_crash 0.4"),
     ),
     Mechanism(
         name="field_renamed",
         says="renames a field that others read or write",
         detect=_renamed_field,
-        explains={
-            "deserialisation": 1.0,
-            "schema_missing": 0.8,
-            "nil_dereference": 0.6,
-            "not_registered": 0.4,
-            "wrong_result": 0.5,
-            "missing_setting": 0.7,
-            "auth_rejected": 0.4,
-            "cache": 0.4,
-            "dependency_conflict": 0.5,
-        },
+        explains=fits(
+            "deserialisation 1, schema_missing 0.8, nil_dereference 0.6, not_registered 0.4, "
+            "wrong_result 0.5, missing_setting 0.7, auth_rejected 0.4, cache 0.4, "
+            "dependency_conflict 0.5"
+        ),
     ),
     Mechanism(
         name="field_removed",
         says="takes away a field that others need",
         detect=_removed_field,
-        explains={
-            "deserialisation": 1.0,
-            "nil_dereference": 0.7,
-            "missing_setting": 0.8,
-            "schema_missing": 0.6,
-            "wrong_result": 0.4,
-            "constraint": 0.6,
-            "permission": 0.4,
-            "auth_rejected": 0.5,
-            "not_registered": 0.5,
-        },
+        explains=fits(
+            "deserialisation 1, nil_dereference 0.7, missing_setting 0.8, schema_missing 0.6, "
+            "wrong_result 0.4, constraint 0.6, permission 0.4, auth_rejected 0.5, "
+            "not_registered 0.5"
+        ),
     ),
     Mechanism(
         name="field_retyped",
         says="gives a field another type or number",
         detect=_retyped,
-        explains={"deserialisation": 1.0, "wrong_result": 0.7, "errors": 0.3},
+        explains=fits("deserialisation 1, wrong_result 0.7, errors 0.3"),
     ),
     Mechanism(
         name="format_changed",
         says="reads or writes another format",
         detect=either(_changed_on_both_sides(_FORMAT, 0.75), loses(_FORMAT, 0.7), gains(_FORMAT, 0.5)),
-        explains={
-            "encoding": 1.0,
-            "deserialisation": 0.8,
-            "wrong_result": 0.5,
-            "cache": 0.3,
-            "auth_rejected": 0.3,
-        },
+        explains=fits("encoding 1, deserialisation 0.8, wrong_result 0.5, cache 0.3, auth_rejected 0.3"),
     ),
     Mechanism(
         name="arithmetic",
         says="computes a value differently",
         detect=_changed_on_both_sides(
             exact(
-                r"\b(?:round|floor|ceil|Round|Floor|Ceil|trunc)\w*\(|[\w)\]]\s*[*/%]\s*[\w(]|\bBigDecimal\b|\bDecimal\(|\bint\(|\bparseInt\(|\btoFixed\("
+                r"\b(?:round|floor|ceil|Round|Floor|Ceil|trunc)\w*\(|[\w)\]]\s*[*/%]\s*[\w(]"
+                r"|\bBigDecimal\b|\bDecimal\(|\bint\(|\bparseInt\(|\btoFixed\("
             ),
             0.7,
         ),
-        explains={"wrong_result": 1.0, "bounds": 0.5},
+        explains=fits("wrong_result 1, bounds 0.5"),
     ),
     Mechanism(
         name="cache_removed",
         says="no longer keeps results",
         detect=loses(rx(r"\bcache\w*\b|memoi[sz]e|lru_cache|@Cacheable|\.setex\(|redis\.(?:get|set)"), 0.9),
-        explains={
-            "cache": 1.0,
-            "load": 0.8,
-            "latency": 0.8,
-            "slow_query": 0.6,
-            "query_fanout": 0.7,
-            "cpu": 0.6,
-            "rate_limited": 0.7,
-            "pool_exhausted": 0.4,
-        },
+        explains=fits(
+            "cache 1, load 0.8, latency 0.8, slow_query 0.6, query_fanout 0.7, cpu 0.6, "
+            "rate_limited 0.7, pool_exhausted 0.4"
+        ),
     ),
     Mechanism(
         name="cache_lifetime",
@@ -399,18 +361,10 @@ MECHANISMS: tuple[Mechanism, ...] = (
                 unless=rx(r"timeout|memory"),
             ),
         ),
-        explains={
-            "cache": 1.0,
-            "load": 0.6,
-            "latency": 0.5,
-            "slow_query": 0.5,
-            "rate_limited": 0.5,
-            "auth_rejected": 0.6,
-            "wrong_result": 0.4,
-            "cpu": 0.4,
-            "memory": 0.4,
-            "name_resolution": 0.3,
-        },
+        explains=fits(
+            "cache 1, load 0.6, latency 0.5, slow_query 0.5, rate_limited 0.5, "
+            "auth_rejected 0.6, wrong_result 0.4, cpu 0.4, memory 0.4, name_resolution 0.3"
+        ),
     ),
     Mechanism(
         name="cache_key",
@@ -418,7 +372,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
         detect=_changed_on_both_sides(
             rx(r"cache_?key|cache.*key|key.*cache|\bkey\s*(?::=|=)\s*f?[\"'`]|Vary"), 0.9
         ),
-        explains={"cache": 1.0, "wrong_result": 0.8, "load": 0.5, "latency": 0.4, "permission": 0.3},
+        explains=fits("cache 1, wrong_result 0.8, load 0.5, latency 0.4, permission 0.3"),
     ),
     Mechanism(
         name="queue_changed",
@@ -433,6 +387,6 @@ MECHANISMS: tuple[Mechanism, ...] = (
             switches(rx(r"topic|queue|group|exchange|stream|subscription|routing"), 0.9, unnamed=0.7),
             loses(rx(r"\back(?:nowledge)?\w*\(|\.commit\w*\(|delete_message|\.Ack\b"), 0.95),
         ),
-        explains={"queue_backlog": 1.0, "not_registered": 0.4, "data_race": 0.5, "memory": 0.3, "load": 0.3},
+        explains=fits("queue_backlog 1, not_registered 0.4, data_race 0.5, memory 0.3, load 0.3"),
     ),
 )
