@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from investigators.changes.values import Switched, Tuned, switched, tuned
@@ -33,15 +33,17 @@ _IMPORT = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hunk:
-    """Consecutive lines of one file: statements only, as they stand, without comments."""
+    """Consecutive lines of one file: statements only, as they stand, without comments. ``after`` are context
+    and added lines in order, the text as it is now, ``fresh`` whether each was added; ``places`` gives for each
+    removed line what it is nested in and the line before it."""
 
     file: str
     removed: tuple[str, ...]
     added: tuple[str, ...]
     context: tuple[str, ...]
     after: tuple[str, ...]
-    """Context and added lines in order, each with a mark whether it was added: the text as it is now."""
     fresh: tuple[bool, ...]
+    places: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,9 +91,8 @@ def parse(text: str, files: Sequence[str]) -> Diff:
     numbers: list[Tuned] = []
     values: list[Switched] = []
     for hunk in hunks:
-        around = "\n".join((*hunk.context, hunk.file))
-        numbers += tuned(hunk.removed, hunk.added, around)
-        values += switched(hunk.removed, hunk.added, around)
+        numbers += tuned(hunk.removed, hunk.added, hunk.places, hunk.file)
+        values += switched(hunk.removed, hunk.added, hunk.places, hunk.file)
     every = tuple(dict.fromkeys((*files, *(hunk.file for hunk in hunks))))
     return Diff(
         files=every,
@@ -170,7 +171,27 @@ def _hunk(file: str, lines: Sequence[str]) -> Hunk:
         context=tuple(context),
         after=tuple(after),
         fresh=tuple(fresh),
+        places=_places(lines),
     )
+
+
+def _places(lines: Sequence[str]) -> Mapping[str, tuple[str, str]]:
+    found: dict[str, tuple[str, str]] = {}
+    above: list[tuple[int, str]] = []
+    previous = ""
+    for line in lines:
+        body = statement(line[1:])
+        if not body.strip() or line[0] == "+":
+            continue
+        # A dash begins an item of a list: what follows it is nested as deep as its first key.
+        indent = len(body) - len(body.lstrip(" \t-"))
+        while above and above[-1][0] >= indent:
+            above.pop()
+        if line[0] == "-":
+            found.setdefault(body, ("\n".join(text for _, text in above), previous))
+        above.append((indent, body))
+        previous = body
+    return found
 
 
 def _unmoved(removed: list[str], added: list[str]) -> tuple[list[str], list[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
@@ -38,12 +38,13 @@ _SIMILAR = 0.6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tuned:
-    """A number that became another one. Times in seconds, sizes in bytes; ``about`` is both lines and what
-    stands around them."""
+    """A number that became another one. Times in seconds, sizes in bytes; ``own`` is both lines and what they
+    are nested in, ``about`` also the line before and the file."""
 
     before: float
     after: float
     text: str
+    own: str
     about: str
 
     @property
@@ -62,8 +63,11 @@ class Switched:
     about: str
 
 
-def tuned(removed: Sequence[str], added: Sequence[str], around: str) -> Iterable[Tuned]:
-    """Pairs each removed line that holds numbers with the added one most like it."""
+def tuned(
+    removed: Sequence[str], added: Sequence[str], places: Mapping[str, tuple[str, str]], file: str
+) -> Iterable[Tuned]:
+    """Pairs each removed line that holds numbers with the added one most like it. ``places`` gives for each
+    line what it is nested in, and the line before."""
     left = [(line, *_masked(line)) for line in added]
     for line in removed:
         mask, before = _masked(line)
@@ -79,11 +83,15 @@ def tuned(removed: Sequence[str], added: Sequence[str], around: str) -> Iterable
         left.remove(best)
         for (old, old_text), (new, new_text) in zip(before, best[2], strict=True):
             if old != new:
-                about = f"{line}\n{best[0]}\n{around}"
-                yield Tuned(before=old, after=new, text=f"{old_text} → {new_text}", about=about)
+                nested, previous = places.get(line, ("", ""))
+                own = f"{line}\n{best[0]}\n{nested}"
+                text = f"{old_text} → {new_text}"
+                yield Tuned(before=old, after=new, text=text, own=own, about=f"{own}\n{previous}\n{file}")
 
 
-def switched(removed: Sequence[str], added: Sequence[str], around: str) -> Iterable[Switched]:
+def switched(
+    removed: Sequence[str], added: Sequence[str], places: Mapping[str, tuple[str, str]], file: str
+) -> Iterable[Switched]:
     """Settings (``key: value``, ``key = value``) with the same key on both sides."""
     now = {}
     for line in added:
@@ -94,7 +102,7 @@ def switched(removed: Sequence[str], added: Sequence[str], around: str) -> Itera
         if match and match["key"] in now:
             value, other = now[match["key"]]
             if value != match["value"]:
-                about = f"{line}\n{other}\n{around}"
+                about = "\n".join((line, other, *places.get(line, ()), file))
                 yield Switched(
                     key=match["key"], before=_bare(match["value"]), after=_bare(value), about=about
                 )

@@ -158,6 +158,7 @@ def _best_match(
         return None
     matches: list[_Match] = []
     kept = _is_rearrangement(one)
+    loud = " ".join(signal.text for signal in seen.texts if signal.weight >= 0.7)
     for mechanism in ALL:
         hit = mechanism.detect(one.diff)
         if hit is None:
@@ -167,7 +168,7 @@ def _best_match(
             if not fit or (rules.time and one.at > symptom.first + _SLACK):
                 continue
             score = hit.strength * fit * symptom.weight * _near(one, symptom, world)
-            score *= 1.0 if not hit.names or _is_named(hit.names, symptom) else hit.unnamed
+            score *= _named(hit, symptom, loud)
             if kept:
                 score *= 0.4
             if outside and symptom.kind in outside.explains and mechanism.name not in outside.unless:
@@ -197,13 +198,24 @@ def _near(one: Candidate, symptom: Symptom, world: World) -> float:
     return 0.75 if any(name in up for name in one.services) else 0.4
 
 
-def _is_named(names: Sequence[str], symptom: Symptom) -> bool:
-    texts = " ".join(symptom.texts)
-    return any(
-        re.search(rf"(?<![A-Za-z0-9_]){re.escape(name)}(?![A-Za-z0-9])", texts, re.I)
-        for name in names
-        if len(name) > 1
-    )
+def _named(hit: Hit, symptom: Symptom, loud: str) -> float:
+    """1 where the symptom itself names what the change is about; less where only other errors do."""
+    if not hit.names or _is_named(hit.names, " ".join(symptom.texts)):
+        return 1.0
+    return max(hit.unnamed, 0.7) if hit.unnamed and _is_named(hit.names, loud) else hit.unnamed
+
+
+def _is_named(names: Sequence[str], texts: str) -> bool:
+    """However the words of a name are joined; only a long one may be the beginning of a longer word."""
+    for name in names:
+        words = [re.escape(word) for word in re.findall(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+|[^\W_]+", name)]
+        if not words or len(name) < 2:
+            continue
+        end = r"(?![A-Za-z0-9])" if len(name) < 7 else ""
+        joined = r"[\W_]{0,2}".join(words)
+        if re.search(rf"(?<![A-Za-z0-9_]){joined}{end}", texts, re.I):
+            return True
+    return False
 
 
 def _is_rearrangement(one: Candidate) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from investigators.changes.mechanisms import code, data, deployment, leaks, settings
+from investigators.changes.mechanisms import code, data, deployment, leaks, settings, versions
 from investigators.changes.mechanisms.base import Hit, Mechanism
 
 __all__ = ["ALL", "Hit", "Mechanism"]
@@ -13,4 +13,5 @@ ALL: tuple[Mechanism, ...] = (
     *data.MECHANISMS,
     *settings.MECHANISMS,
     *deployment.MECHANISMS,
+    *versions.MECHANISMS,
 )

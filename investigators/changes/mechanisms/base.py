@@ -86,7 +86,7 @@ def tunes(
     def detect(diff: Diff) -> Hit | None:
         best: Hit | None = None
         for one in diff.tuned:
-            if not about.search(one.about) or (unless is not None and unless.search(one.about)):
+            if not about.search(one.about) or (unless is not None and unless.search(one.own)):
                 continue
             factor = _factor(one, down)
             if factor < least:

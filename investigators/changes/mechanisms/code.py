@@ -123,7 +123,7 @@ def _says(diff: Diff) -> Hit | None:
         text for text in new if len(text.split()) >= 2 and not re.match(r"\s*SELECT\b", text, re.I)
     )
     phrases = tuple(re.split(r"%[sdvwq+]+|\{[^}]*\}|\$\{[^}]*\}", text)[0].strip(" :") for text in phrases)
-    phrases = tuple(text for text in phrases if len(text) >= 10 and len(text.split()) >= 2)
+    phrases = tuple(text for text in phrases if len(text.split()) >= 3)
     return Hit(strength=0.75, what=phrases[0][:60], names=phrases, unnamed=0.0) if phrases else None
 
 

@@ -44,11 +44,12 @@ _COLUMN = re.compile(
     re.I,
 )
 _MIGRATION = re.compile(r"migrat|\.sql$|schema\.rb|alembic|flyway|liquibase", re.I)
+_SCHEMA = re.compile(r"migrat|\.sql$|schema|models?|entit|alembic|flyway|liquibase", re.I)
 _FIELD = re.compile(
     r"(?:json|yaml|xml|bson|db|avro|protobuf|form):\"([\w.\-]+)|[\"'`]([A-Za-z_][\w.\-]*)[\"'`]"
     r"|^\s*(?:optional |required |repeated )?[\w.<>, ]+\s(\w+)\s*=\s*\d+\s*;"
     r"|^\s*(\w+)\??\s*:\s*[\w\[\]<>| .,]+[;,]?\s*$"
-    r"|@JsonProperty\(\s*\"(\w+)|serde\(rename\s*=\s*\"(\w+)|\bRENAME COLUMN (\w+)|\bAS\s+(\w+)|\.(\w+)\b"
+    r"|@JsonProperty\(\s*\"(\w+)|serde\(rename\s*=\s*\"(\w+)|\bRENAME COLUMN (\w+)|\bAS\s+(\w+)|\.([a-z_]\w*)\b(?!\s*\()"
 )
 _PROTO = re.compile(r"^\s*(?:optional |required |repeated )?([\w.]+)\s+(\w+)\s*=\s*(\d+)\s*;")
 _FORMAT = rx(
@@ -73,7 +74,7 @@ def _renamed_field(diff: Diff) -> Hit | None:
             if gone and come:
                 names = tuple(sorted(gone | come))
                 told = f"{', '.join(sorted(gone))} → {', '.join(sorted(come))}"
-                return Hit(strength=1.0, what=told[:80], names=names, unnamed=0.3)
+                return Hit(strength=1.0, what=told[:80], names=names, unnamed=0.2)
     return None
 
 
@@ -110,7 +111,7 @@ def _retyped_column(diff: Diff) -> Hit | None:
         r"\bALTER\s+COLUMN\b.*\bTYPE\b|\bSET NOT NULL\b|\bNOT NULL\b(?!.*DEFAULT)"
         r"|nullable\s*=\s*False|\bVARCHAR\(\d+\)|\bSMALLINT\b|\bINT\b"
     )
-    if not diff.gained(pattern):
+    if not diff.gained(pattern) or not any(_SCHEMA.search(file) for file in diff.files):
         return None
     names = tuple(dict.fromkeys(name for line in diff.added for name in _columns(line)))
     return Hit(strength=0.85, what="column type or constraint", names=names, unnamed=0.4)
@@ -326,7 +327,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
         says="computes a value differently",
         detect=_changed_on_both_sides(
             exact(
-                r"\b(?:round|floor|ceil|Round|Floor|Ceil|trunc)\w*\(|[\w)\]]\s*[*/%]\s*[\w(]"
+                r"\b(?:round|floor|ceil|Round|Floor|Ceil|trunc)\w*\(|[\w)\]]\s[*/%]\s[\w(]|[a-z)\]]\*[\w(]|\)\s*/\s*\d"
                 r"|\bBigDecimal\b|\bDecimal\(|\bint\(|\bparseInt\(|\btoFixed\("
             ),
             0.7,

@@ -1,4 +1,4 @@
-"""Faults that come from where and with what something runs: addresses, rights, limits, versions."""
+"""Faults that come from where something runs: addresses, rights, limits, probes, the network."""
 
 from __future__ import annotations
 
@@ -29,96 +29,10 @@ _HOSTLIKE = re.compile(
 )
 
 
-_DEPENDENCIES = re.compile(
-    r"(?:^|/)(?:go\.(?:mod|sum)|package(?:-lock)?\.json|requirements[^/]*\.(?:txt|in)"
-    r"|pyproject\.toml|poetry\.lock|Pipfile(?:\.lock)?|pom\.xml"
-    r"|build\.gradle(?:\.kts)?|Cargo\.(?:toml|lock)|Gemfile(?:\.lock)?|composer\.json"
-    r"|yarn\.lock|pnpm-lock\.yaml|[^/]+\.csproj|Chart\.ya?ml"
-    r"|versions\.tf|mix\.exs|uv\.lock|libs\.versions\.toml)$"
-)
-
-
-_REQUIREMENT = re.compile(
-    r"[\"']?([@A-Za-z][\w.\-/@]*(?::[\w.\-]+)?)[\"']?(?:\[[\w,]+\])?\s*(?:[=<>~^!:]{1,3}"
-    r"|\s)\s*[\"'(]?[\^~>=<v]*\s*(\d+(?:\.\d+)+[\w.\-+]*)"
-)
-
-
-_TAG = re.compile(r"<(\w[\w.\-]*)>(\d+(?:\.\d+)+[\w.\-]*)</")
-
-
-_IMAGE = re.compile(
-    r"^\s*(?:FROM"
-    r"|-?\s*image:)\s+[\"']?([\w.\-/:]+?)(?::([\w.\-]+))?(?:@\S+)?[\"']?(?:\s+[Aa][Ss]\s+\w+)?\s*$",
-    re.M,
-)
-
-
 _MANIFEST = re.compile(
     r"\.(?:ya?ml|json|tf|hcl|toml|properties|ini|conf|cfg|env|xml)$|(?:^|/)(?:Dockerfile|\.env|Procfile)",
     re.I,
 )
-
-
-def _bumped(diff: Diff) -> Hit | None:
-    """A dependency with another version, or without one; the larger the step the surer."""
-    if not any(_DEPENDENCIES.search(file) for file in diff.files):
-        return None
-    before, after = _requirements(diff.removed), _requirements(diff.added)
-    best: Hit | None = None
-    for name, version in before.items():
-        now = after.get(name)
-        if now == version:
-            continue
-        sure = 0.9 if now is None else _step(version, now)
-        told = f"{name} {version} → {now or 'gone'}"
-        hit = Hit(strength=sure, what=told, names=_module_names(name), unnamed=0.3)
-        best = hit if best is None or hit.strength > best.strength else best
-    if best is None:
-        return None
-    every = tuple(part for name in before if after.get(name) != before[name] for part in _module_names(name))
-    return Hit(
-        strength=best.strength, what=best.what, names=tuple(dict.fromkeys(every)), unnamed=best.unnamed
-    )
-
-
-def _requirements(lines: tuple[str, ...]) -> dict[str, str]:
-    found = {}
-    for line in lines:
-        if match := _TAG.search(line) or _REQUIREMENT.search(line):
-            found[match[1].strip("\"'")] = match[2]
-    return found
-
-
-def _step(before: str, after: str) -> float:
-    old, new = ([int(part) for part in re.findall(r"\d+", text)[:3]] for text in (before, after))
-    if old[:1] != new[:1]:
-        return 1.0
-    return 0.95 if old[1:2] != new[1:2] and (old[0] == 0 or abs(new[1] - old[1]) >= 1) else 0.5
-
-
-def _module_names(name: str) -> tuple[str, ...]:
-    """What an error would call a module: the last part of its path that is no version, and its parts."""
-    parts = [
-        part
-        for part in re.split(r"[/:@]", name)
-        if part and not re.match(r"v\d+\Z", part) and "." not in part
-    ]
-    last = parts[-1:] or [name.rsplit("/", 1)[-1]]
-    pieces = [piece for piece in re.split(r"[\-_.]", last[0]) if len(piece) > 3]
-    return tuple(dict.fromkeys((*last, *pieces)))
-
-
-def _base_image(diff: Diff) -> Hit | None:
-    old, new = _IMAGE.search(diff.removed_text), _IMAGE.search(diff.added_text)
-    if old is None or new is None or (old[1], old[2]) == (new[1], new[2]):
-        return None
-    return Hit(
-        strength=0.9,
-        what=f"{old[0].strip()} → {new[0].strip()}",
-        names=(new[2] or new[1], new[1].rsplit("/", 1)[-1]),
-        unnamed=0.7,
-    )
 
 
 def _readdressed(diff: Diff) -> Hit | None:
@@ -220,7 +134,12 @@ MECHANISMS: tuple[Mechanism, ...] = (
                     0.9,
                 ),
             ),
-            switches(rx(r"serviceAccount|role|policy|origin|principal|acl\b|permission"), 0.9),
+            switches(
+                rx(
+                    r"serviceAccount|role|policy|origin|principal|acl\b|permission|\bverbs|resources|actions|effect"
+                ),
+                0.9,
+            ),
         ),
         explains=fits(
             "permission 1, auth_rejected 0.4, startup_crash 0.5, errors 0.2, disk_full 0.2, "
@@ -303,6 +222,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
         name="network_closed",
         says="closes a way through the network",
         detect=either(
+            switches(rx(r"cidr|source_ranges|security_groups?|allowed_|allow_?list|ipBlock|whitelist"), 0.9),
             gains(
                 rx(
                     r"kind:\s*NetworkPolicy|policyTypes|default-?deny|\bDENY\b|\bDROP\b|iptables"
@@ -384,24 +304,5 @@ MECHANISMS: tuple[Mechanism, ...] = (
         says="serves or calls another path",
         detect=switches(re.compile(r"[\"'`]?/[\w{}:.\-]+(?:/[\w{}:.\-]*)*"), 0.85),
         explains=fits("method_rejected 1, not_registered 0.8, probe_failing 0.5, errors 0.2"),
-    ),
-    Mechanism(
-        name="dependency_changed",
-        says="brings another version of a dependency",
-        detect=_bumped,
-        explains=fits(
-            "dependency_conflict 1, startup_crash 0.9, nil_dereference 0.5, "
-            "deserialisation 0.7, tls 0.6, auth_rejected 0.6, memory 0.6, errors 0.5, "
-            "latency 0.4, cpu 0.5, encoding 0.6, method_rejected 0.4, connection_refused 0.3"
-        ),
-    ),
-    Mechanism(
-        name="image_changed",
-        says="runs on another image",
-        detect=_base_image,
-        explains=fits(
-            "dependency_conflict 1, startup_crash 0.9, tls 0.6, permission 0.6, "
-            "missing_setting 0.3, encoding 0.3"
-        ),
     ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from investigators.changes.diffs import Diff
 from investigators.changes.mechanisms.base import (
@@ -82,12 +83,14 @@ def _flipped(diff: Diff) -> Hit | None:
     if hit is None:
         return None
     key = hit.what.split(":")[0]
-    parts = tuple(
+    # One word of a longer name may be anywhere; the name itself, or two of its words, may not.
+    parts = [
         p
         for p in re.split(r"[._\-\s]|(?<=[a-z])(?=[A-Z])", key)
         if len(p) > 3 and p.lower() not in ("enable", "enabled", "disable", "disabled", "feature", "flag")
-    )
-    return Hit(strength=0.75, what=hit.what, names=(key, *parts[-3:]), unnamed=0.0)
+    ]
+    pairs = tuple(f"{a}_{b}" for a, b in pairwise(parts))
+    return Hit(strength=0.75, what=hit.what, names=(key, *pairs), unnamed=0.0)
 
 
 MECHANISMS: tuple[Mechanism, ...] = (
