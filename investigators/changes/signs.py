@@ -25,7 +25,7 @@ SIGNS: Mapping[str, Sign] = {
         r"|Cannot read propert|undefined method .* for nil|Option::unwrap",
     ),
     "data_race": Sign(
-        text=r"concurrent map|data race|race detected|ConcurrentModificationException"
+        text=r"concurrent (?:map|update|access|modif|write)|non-?concurrent|thread.?safe|data race|race detected|ConcurrentModificationException"
         r"|changed size during iteration"
         r"|double free|corrupted (?:heap|state)|lost update|duplicate (?:charge|order|booking|processing)"
         r"|processed twice|oversold|negative (?:stock|balance|inventory)",

@@ -120,7 +120,7 @@ def _rank(
         base = match.score if match else 0.0
         weight = 0.35 if rules.mechanisms else 1.0
         if outside is not None:
-            weight *= 0.6
+            weight *= 1 - 0.5 * outside.weight
         score = 1 - (1 - base) * (1 - weight * overlap) * (1 - (0.2 if frame and rules.tokens else 0.0))
         score *= _standing(one, seen, rules)
         scored.append(_Scored(candidate=one, score=score, match=match, words=top, frame=frame))
@@ -172,7 +172,7 @@ def _best_match(
             if kept:
                 score *= 0.4
             if outside and symptom.kind in outside.explains and mechanism.name not in outside.unless:
-                score *= 0.4
+                score *= 1 - 0.65 * outside.weight
             if score > 0.02:
                 matches.append(_Match(mechanism=mechanism, hit=hit, symptom=symptom, score=score))
     if not matches:

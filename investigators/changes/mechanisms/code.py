@@ -39,7 +39,7 @@ _LOCK = exact(
     r"|\bsync\.(?:RW)?Mutex\b|\bwith\s+[\w.]*[lL]ock\w*\s*(?:\(\))?\s*:"
     r"|\b(?:std::)?(?:Mutex|RwLock|lock_guard|ReentrantLock)\b"
     r"|\bFOR UPDATE\b|\batomic\.\w+|\bAtomic(?:Integer|Long|Reference|Boolean)\b"
-    r"|\bConcurrent\w*Map\b|\bsync\.Map\b"
+    r"|\bConcurrent\w+\b|\bsync\.Map\b"
     r"|@Transactional\b|\btransaction\.atomic\b|\bwith_lock\b|\bSETNX\b|\bnx\s*=\s*True"
     r"|\bBEGIN\b|\.transaction\(|\bBeginTx?\("
     r"|\bselect_for_update\b|\block!|\bruntime\.Lock"
@@ -158,6 +158,33 @@ def _unregistered(diff: Diff) -> Hit | None:
     if not gone:
         return None
     return Hit(strength=0.95 if strong.search(gone) else 0.75, what=gone.strip()[:80])
+
+
+def _names(lines: tuple[str, ...]) -> set[str]:
+    """Names of more than one word, or long ones, outside imports: what an error would repeat."""
+    found = {
+        name
+        for line in lines
+        if not is_import(line)
+        for name in re.findall(r"[A-Za-z_][A-Za-z0-9_]*(?:[.\-][A-Za-z_][A-Za-z0-9_]*)*", line)
+    }
+    parts = {part for name in found for part in re.split(r"[.\-]", name)} | found
+    compound = re.compile(
+        r"[a-z0-9][A-Z]|[A-Za-z]_[A-Za-z]|[A-Za-z][.\-][A-Za-z]|\A[A-Z]{2,}[a-z]|\A[A-Z][a-z]{5,}"
+    )
+    return {name for name in parts if len(name) > 5 and compound.search(name)}
+
+
+def _name_gone(diff: Diff) -> Hit | None:
+    everywhere = diff.added_text + "\n".join(line for hunk in diff.hunks for line in hunk.context)
+    gone = tuple(sorted(name for name in _names(diff.removed) if name not in everywhere))
+    return Hit(strength=0.85, what=", ".join(gone)[:60], names=gone, unnamed=0.0) if gone else None
+
+
+def _name_new(diff: Diff) -> Hit | None:
+    before = diff.removed_text + "\n".join(line for hunk in diff.hunks for line in hunk.context)
+    come = tuple(sorted(name for name in _names(diff.added) if name not in before))
+    return Hit(strength=0.7, what=", ".join(come)[:60], names=come, unnamed=0.0) if come else None
 
 
 def _still(line: str, diff: Diff) -> bool:
@@ -282,6 +309,26 @@ MECHANISMS: tuple[Mechanism, ...] = (
         explains=fits(
             "not_registered 1, method_rejected 0.9, nil_dereference 0.6, startup_crash 0.6, "
             "missing_setting 0.4, queue_backlog 0.6, errors 0.3, cache 0.3"
+        ),
+    ),
+    Mechanism(
+        name="name_gone",
+        says="takes away what the errors miss",
+        detect=_name_gone,
+        explains=fits(
+            "not_registered 1, missing_setting 0.9, dependency_conflict 0.9, schema_missing 0.8, "
+            "deserialisation 0.8, name_resolution 0.6, permission 0.7, startup_crash 0.7, errors 0.6, "
+            "method_rejected 0.8, nil_dereference 0.7"
+        ),
+    ),
+    Mechanism(
+        name="name_new",
+        says="brings what the errors name",
+        detect=_name_new,
+        explains=fits(
+            "not_registered 0.9, missing_setting 0.9, dependency_conflict 1, schema_missing 0.9, "
+            "deserialisation 0.8, permission 0.7, startup_crash 0.9, errors 0.9, nil_dereference 0.9, "
+            "bounds 0.9, constraint 0.9, wrong_result 0.7, slow_query 0.7, deadlock 0.7, cpu 0.6, memory 0.6"
         ),
     ),
     Mechanism(

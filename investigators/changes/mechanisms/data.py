@@ -56,7 +56,7 @@ _FORMAT = rx(
     r"\butf-?8|\blatin-?1|\bcharset|\bencod\w*|\bdecod\w*|base64|\bgzip|content-?type"
     r"|\btime_?zone|\btzinfo|\bstrf?ptime|strftime|\bparse_?date"
     r"|\blocale|msgpack|\bavro\b|\bprotobuf\b|\bpickle\b|\bisoformat|ISO_?8601|RFC3339"
-    r"|\bUnix(?:Milli)?\(|SimpleDateFormat|toISOString|\bjson\.dumps"
+    r"|\bUnix(?:Milli)?\(|SimpleDateFormat|ofPattern|date_?format|toISOString|\bjson\.dumps"
 )
 
 
@@ -83,7 +83,7 @@ def _fields(line: str) -> set[str]:
 
 
 def _removed_field(diff: Diff) -> Hit | None:
-    gone = {name for line in diff.removed for name in _fields(line)} - {
+    gone = {name for line in diff.removed for name in _fields(line) if not name.istitle()} - {
         n for line in diff.added for n in _fields(line)
     }
     return (
@@ -320,7 +320,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
         name="format_changed",
         says="reads or writes another format",
         detect=either(_changed_on_both_sides(_FORMAT, 0.75), loses(_FORMAT, 0.7), gains(_FORMAT, 0.5)),
-        explains=fits("encoding 1, deserialisation 0.8, wrong_result 0.5, cache 0.3, auth_rejected 0.3"),
+        explains=fits("encoding 1, deserialisation 0.8, wrong_result 0.8, cache 0.3, auth_rejected 0.3"),
     ),
     Mechanism(
         name="arithmetic",
@@ -386,7 +386,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
                 least=1.5,
             ),
             switches(rx(r"topic|queue|group|exchange|stream|subscription|routing"), 0.9, unnamed=0.7),
-            loses(rx(r"\back(?:nowledge)?\w*\(|\.commit\w*\(|delete_message|\.Ack\b"), 0.95),
+            loses(exact(r"\b\w*[aA]ck(?:nowledge)?\w*\(|\.commit\w*\(|delete_?[mM]essage"), 0.95),
         ),
         explains=fits("queue_backlog 1, not_registered 0.4, data_race 0.5, memory 0.3, load 0.3"),
     ),
