@@ -8,7 +8,7 @@ What becomes of what:
   and text.
 - ``metrics/metrics.csv``, ``spans/spans.jsonl`` as they are; a span's further fields are its ``attributes``.
 - ``logs/service.jsonl`` the lines; a line's further fields are its ``labels``.
-- ``logs/patterns.jsonl`` the clustered signatures: each stands for ``labels.count`` lines of the whole window,
+- ``logs/patterns.jsonl`` the clustered signatures: each stands for ``labels.count`` lines of the window,
   ``labels.delta`` more than before, and carries the time at which it was counted (the end of the window).
   Signatures that did not become more frequent are left out: their lines are among the raw ones.
 - ``logs/status.jsonl`` what status pages said, one line per announcement; numbers they published are

@@ -34,8 +34,8 @@ _IMPORT = re.compile(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hunk:
     """Consecutive lines of one file: statements only, as they stand, without comments. ``after`` are context
-    and added lines in order, the text as it is now, ``fresh`` whether each was added; ``places`` gives for each
-    removed line what it is nested in and the line before it."""
+    and added lines in order, the text as it is now, ``fresh`` whether each was added; ``places`` gives for
+    each removed line what it is nested in and the line before it."""
 
     file: str
     removed: tuple[str, ...]
@@ -122,7 +122,8 @@ def is_import(line: str) -> bool:
 def _sections(text: str, files: tuple[str, ...]) -> Iterable[tuple[str, str, list[str]]]:
     """(file, heading, lines) for each hunk."""
     file = files[0] if files else ""
-    heading, lines = "", []
+    heading = ""
+    lines: list[str] = []
     for line in text.splitlines():
         if line.startswith(
             ("--- ", "+++ ", "diff --git ", "index ", "new file mode", "rename ", "similarity ")

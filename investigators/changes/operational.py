@@ -15,7 +15,8 @@ from investigators.templates import Level, level_of
 from investigators.world.world import World
 
 _BROAD = frozenset(
-    ("errors", "latency", "load", "queue_backlog", "connection_refused", "deadline_exceeded", "retry_storm", "pool_exhausted",
+    ("errors", "latency", "load", "queue_backlog", "connection_refused", "deadline_exceeded", "retry_storm",
+     "pool_exhausted",
      "rate_limited", "probe_failing", "cache")
 )  # fmt: skip
 _EXPIRED = re.compile(

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import pairwise
 from statistics import median
 
 from bot.domain.evidence import LogLine, Sample, TraceSpan
@@ -283,11 +284,7 @@ def departure(
     usual = [sample.value for sample in healthy] or [
         sample.value for sample in samples[: min(30, max(6, len(samples) // 8))]
     ]
-    if (
-        _COUNTER.search(name)
-        and max(usual) > min(usual)
-        and all(a <= b for a, b in zip(usual, usual[1:], strict=False))
-    ):
+    if _COUNTER.search(name) and max(usual) > min(usual) and all(a <= b for a, b in pairwise(usual)):
         samples, usual = (
             _rates(samples),
             [sample.value for sample in _rates(healthy or samples[: len(usual)])],
@@ -317,5 +314,5 @@ def departure(
 def _rates(samples: Sequence[Sample]) -> list[Sample]:
     return [
         Sample(at=b.at, value=max(0.0, b.value - a.value) / max(1.0, (b.at - a.at).total_seconds()))
-        for a, b in zip(samples, samples[1:], strict=False)
+        for a, b in pairwise(samples)
     ]

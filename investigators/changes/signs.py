@@ -25,7 +25,8 @@ SIGNS: Mapping[str, Sign] = {
         r"|Cannot read propert|undefined method .* for nil|Option::unwrap",
     ),
     "data_race": Sign(
-        text=r"concurrent (?:map|update|access|modif|write)|non-?concurrent|thread.?safe|data race|race detected|ConcurrentModificationException"
+        text=r"concurrent (?:map|update|access|modif|write)|non-?concurrent|thread.?safe|data race|race detected"
+        r"|ConcurrentModificationException"
         r"|changed size during iteration"
         r"|double free|corrupted (?:heap|state)|lost update|duplicate (?:charge|order|booking|processing)"
         r"|processed twice|oversold|negative (?:stock|balance|inventory)",
@@ -140,7 +141,7 @@ SIGNS: Mapping[str, Sign] = {
     "constraint": Sign(
         text=r"duplicate key|unique (?:constraint|violation)|violates (?:not-null|foreign key|check"
         r"|unique)|cannot be null"
-        r"|IntegrityError|constraint (?:failed|violation)|value too long|out of range for type"
+        r"|IntegrityError|constraint (?:failed|violation)|value too long|out of range for (?:type|column)"
         r"|numeric(?:al)? overflow|data too long",
         up=r"constraint|integrity",
     ),

@@ -21,8 +21,8 @@ r"|unavailable|error|5\d\d|timeout|slow|refused|reset|exceeded)"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Symptom:
-    """One kind of symptom at one service. ``weight`` between 0 and 1; ``first`` its earliest sign; ``text`` the
-    weightiest of ``texts``."""
+    """One kind of symptom at one service. ``weight`` between 0 and 1; ``first`` its earliest sign; ``text``
+    the weightiest of ``texts``."""
 
     kind: str
     service: str

@@ -12,22 +12,24 @@ from investigators.changes.diffs import Diff, is_import
 
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[_.\-/][A-Za-z0-9]+)*")
 _PARTS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
-_COMMON = frozenset(
-    """the and for with from this that not was were has have into when then than are our its all any but can
-    err error errors failed failure fail exception return returns returned nil null none true false func
-    function def class struct type string int int64 float64 bool byte bytes map list array object value values
-    key keys new make get set add put post delete update create read write call calls called handle handler
-    handlers request requests response responses req res resp ctx context config cfg service services server
-    client clients http https grpc rpc api url path data result results item items name names code status
-    message messages info debug warn warning log logger logging level start started starting stop time timeout
-    duration second seconds millisecond milliseconds minute minutes count total rate ratio per number size
-    length len append range public private static final void async await const let var self args kwargs
-    param params default value test tests main import package module github com org net internal pkg src app
-    lib common util utils helper fix feat chore refactor tidy bump docs style perf build add remove handled
-    version file files line lines code user users upstream downstream available unavailable unknown missing
-    invalid required expected got after before while during over under above below exceeded feature flag
-    enabled disabled cohort processed completed observed threshold metric using use used one two out off down""".split()
-)
+_COMMON_TEXT = """
+the and for with from this that not was were has have into when then than are our its all any but
+can err error errors failed failure fail exception return returns returned nil null none true false
+func function def class struct type string int int64 float64 bool byte bytes map list array object
+value values key keys new make get set add put post delete update create read write call calls
+called handle handler handlers request requests response responses req res resp ctx context config
+cfg service services server client clients http https grpc rpc api url path data result results item
+items name names code status message messages info debug warn warning log logger logging level start
+started starting stop time timeout duration second seconds millisecond milliseconds minute minutes
+count total rate ratio per number size length len append range public private static final void
+async await const let var self args kwargs param params default test tests main import package
+module github com org net internal pkg src app lib common util utils helper fix feat chore refactor
+tidy bump docs style perf build remove handled version file files line lines user users upstream
+downstream available unavailable unknown missing invalid required expected got after before while
+during over under above below exceeded feature flag enabled disabled cohort processed completed
+observed threshold metric using use used one two out off down
+"""
+_COMMON = frozenset(_COMMON_TEXT.split())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -93,7 +93,7 @@ def switched(
     removed: Sequence[str], added: Sequence[str], places: Mapping[str, tuple[str, str]], file: str
 ) -> Iterable[Switched]:
     """Settings (``key: value``, ``key = value``) with the same key on both sides."""
-    now = {}
+    now: dict[str, tuple[str, str]] = {}
     for line in added:
         if match := _SETTING.match(line):
             now.setdefault(match["key"], (match["value"], line))

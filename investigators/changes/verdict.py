@@ -18,7 +18,7 @@ from investigators.changes.signals import Signals
 from investigators.changes.symptoms import Symptom
 from investigators.world.world import World
 
-_LEAST = 0.3
+_LEAST = 0.2
 """Below this nothing in the change explains the fault."""
 _LISTED = 0.12
 _MOST = 10

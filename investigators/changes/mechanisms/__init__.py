@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from investigators.changes.mechanisms import code, data, deployment, leaks, settings, versions
+from investigators.changes.mechanisms import between, code, data, deployment, leaks, settings, versions
 from investigators.changes.mechanisms.base import Hit, Mechanism
 
 __all__ = ["ALL", "Hit", "Mechanism"]
@@ -11,6 +11,7 @@ ALL: tuple[Mechanism, ...] = (
     *code.MECHANISMS,
     *leaks.MECHANISMS,
     *data.MECHANISMS,
+    *between.MECHANISMS,
     *settings.MECHANISMS,
     *deployment.MECHANISMS,
     *versions.MECHANISMS,

@@ -21,7 +21,8 @@ _VALUE = r"\b(?!err\b|error\b|e\b|ex\b)[A-Za-z_]\w*(?:\.\w+|\[[^\]\n]*\]|\([^()\
 
 _NIL_CHECK = rx(
     rf"{_VALUE}\s*[!=]==?\s*(?:nil|null|undefined|None|nullptr)\b|\b(?:nil|null|None)\s*[!=]==?\s*\w"
-    rf"|\bis (?:not )?None\b|\?\.|\?\?|\bisPresent\(|\bofNullable\(|\bis_(?:some|none)\(|unwrap_or|getOrDefault|\borElse"
+    rf"|\bis (?:not )?None\b|\?\.|\?\?|\bisPresent\(|\bofNullable\(|\bis_(?:some|none)\("
+    rf"|unwrap_or|getOrDefault|\borElse"
     rf"|\.get\(\s*[\"'][^\"'\n]+[\"']\s*,|hasOwnProperty|requireNonNull|,\s*ok\s*:?=|if\s*\(?\s*!\s*[a-z]\w*(?:\.\w+)*\s*\)?\s*[:{{]"
     r"|\bif not [a-z]\w*(?:\.\w+)*\s*:|\bif let Some"
 )
@@ -185,6 +186,12 @@ def _name_new(diff: Diff) -> Hit | None:
     before = diff.removed_text + "\n".join(line for hunk in diff.hunks for line in hunk.context)
     come = tuple(sorted(name for name in _names(diff.added) if name not in before))
     return Hit(strength=0.7, what=", ".join(come)[:60], names=come, unnamed=0.0) if come else None
+
+
+def _behaves_differently(diff: Diff) -> Hit | None:
+    """Statements that went and others that came, whatever they do: little, but more than nothing."""
+    code = [line for line in diff.removed if not is_import(line) and re.search(r"\w", line)]
+    return Hit(strength=0.3, what=code[0].strip()[:60]) if code and diff.removed_text else None
 
 
 def _still(line: str, diff: Diff) -> bool:
@@ -373,6 +380,17 @@ MECHANISMS: tuple[Mechanism, ...] = (
             "deserialisation 0.9, auth_rejected 0.7, constraint 0.6, startup_crash 0.6, "
             "errors 0.5, permission 0.6, missing_setting 0.7, bounds 0.4, queue_backlog 0.4, "
             "rate_limited 0.4"
+        ),
+    ),
+    Mechanism(
+        name="behaviour_changed",
+        says="changes what the code does there",
+        detect=_behaves_differently,
+        explains=fits(
+            "errors 0.6, wrong_result 0.7, nil_dereference 0.6, bounds 0.6, deserialisation 0.5, "
+            "latency 0.5, "
+            "not_registered 0.5, constraint 0.5, auth_rejected 0.5, cpu 0.4, memory 0.4, deadlock 0.4, "
+            "queue_backlog 0.4, deadline_exceeded 0.3, connection_refused 0.2, cache 0.4, encoding 0.5"
         ),
     ),
 )

@@ -1,4 +1,4 @@
-"""Faults that come from data: queries, schemas, names of fields, formats, caches, queues."""
+"""Faults that come from data: queries, schemas, names of fields, formats."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from investigators.changes.mechanisms.base import (
     in_files,
     loses,
     rx,
-    switches,
     tunes,
 )
 
@@ -26,32 +25,53 @@ _LIMIT = rx(
     r"|\[:\s*\d+\]|\bpaginat\w*|\bPageable\b|\bsetMaxResults\("
     r"|\bper_page\b|\.first\(\d"
 )
+
+
 _WHERE = rx(r"\bWHERE\b|\bAND\s+[\w.\"]+\s*(?:=|>|<|\bIN\b|\bBETWEEN\b)|\.filter\(|\.where\(|\bHAVING\b")
+
+
 _INDEX = rx(
     r"\bCREATE\s+(?:UNIQUE\s+)?INDEX\b|\badd_index\b|\bdb_index\s*=\s*True|@Index\b"
     r"|\bindex\s*[:=]\s*true|\bcreateIndex\(|\bcreate_index\("
 )
+
+
 _DROP_INDEX = rx(r"\bDROP\s+INDEX\b|\bdrop_index\b|\bremove_index\b|\bdropIndex\(")
+
+
 _TABLE = re.compile(
     r"\b(?:FROM|JOIN|INTO|UPDATE"
 r"|TABLE(?:\s+IF\s+(?:NOT\s+)?EXISTS)?)\s+[\"`\[]?([A-Za-z_][\w.]*)"
 r"|__tablename__\s*=\s*[\"'](\w+)"
     r"|@Table\(\s*name\s*=\s*\"(\w+)|\bdb_table\s*=\s*[\"'](\w+)|\.(?:table|from)\(\s*[\"'](\w+)", re.I,
 )  # fmt: skip
+
+
 _COLUMN = re.compile(
     r"\b([a-z][a-z0-9]*(?:_[a-z0-9]+)+)\b|\bSELECT\s+(\w+)|@Column\(\s*name\s*=\s*\"(\w+)"
     r"|Column\(\s*[\"'](\w+)",
     re.I,
 )
+
+
 _MIGRATION = re.compile(r"migrat|\.sql$|schema\.rb|alembic|flyway|liquibase", re.I)
+
+
 _SCHEMA = re.compile(r"migrat|\.sql$|schema|models?|entit|alembic|flyway|liquibase", re.I)
+
+
 _FIELD = re.compile(
     r"(?:json|yaml|xml|bson|db|avro|protobuf|form):\"([\w.\-]+)|[\"'`]([A-Za-z_][\w.\-]*)[\"'`]"
     r"|^\s*(?:optional |required |repeated )?[\w.<>, ]+\s(\w+)\s*=\s*\d+\s*;"
     r"|^\s*(\w+)\??\s*:\s*[\w\[\]<>| .,]+[;,]?\s*$"
-    r"|@JsonProperty\(\s*\"(\w+)|serde\(rename\s*=\s*\"(\w+)|\bRENAME COLUMN (\w+)|\bAS\s+(\w+)|\.([a-z_]\w*)\b(?!\s*\()"
+    r"|@JsonProperty\(\s*\"(\w+)|serde\(rename\s*=\s*\"(\w+)|\bRENAME COLUMN (\w+)|\bAS\s+(\w+)"
+    r"|\.([a-z_]\w*)\b(?!\s*\()"
 )
+
+
 _PROTO = re.compile(r"^\s*(?:optional |required |repeated )?([\w.]+)\s+(\w+)\s*=\s*(\d+)\s*;")
+
+
 _FORMAT = rx(
     r"\butf-?8|\blatin-?1|\bcharset|\bencod\w*|\bdecod\w*|base64|\bgzip|content-?type"
     r"|\btime_?zone|\btzinfo|\bstrf?ptime|strftime|\bparse_?date"
@@ -167,6 +187,25 @@ def _changed_on_both_sides(pattern: re.Pattern[str], strength: float) -> Detect:
         return Hit(strength=strength, what=f"{old.strip()[:50]} → {new.strip()[:50]}")
 
     return detect
+
+
+_ARITHMETIC = exact(
+    r"\b(?:round|floor|ceil|Round|Floor|Ceil|trunc)\w*\(|[\w)\]]\s[-+*/%]\s[\w(]|[a-z)\]]\*[\w(]|\)\s*/\s*\d"
+    r"|\bBigDecimal\b|\bDecimal\(|\bint\(|\bparseInt\(|\btoFixed\("
+)
+
+
+def _computes_differently(diff: Diff) -> Hit | None:
+    """A computed line that went and the one most like it that came."""
+    for old in diff.removed:
+        like = [
+            new
+            for new in diff.added
+            if SequenceMatcher(None, old, new, autojunk=False).ratio() > 0.5 and "://" not in old + new
+        ]
+        if like and (_ARITHMETIC.search(old) or any(_ARITHMETIC.search(new) for new in like)):
+            return Hit(strength=0.7, what=f"{old.strip()[:50]} → {like[0].strip()[:50]}")
+    return None
 
 
 MECHANISMS: tuple[Mechanism, ...] = (
@@ -325,69 +364,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
     Mechanism(
         name="arithmetic",
         says="computes a value differently",
-        detect=_changed_on_both_sides(
-            exact(
-                r"\b(?:round|floor|ceil|Round|Floor|Ceil|trunc)\w*\(|[\w)\]]\s[*/%]\s[\w(]|[a-z)\]]\*[\w(]|\)\s*/\s*\d"
-                r"|\bBigDecimal\b|\bDecimal\(|\bint\(|\bparseInt\(|\btoFixed\("
-            ),
-            0.7,
-        ),
-        explains=fits("wrong_result 1, bounds 0.5"),
-    ),
-    Mechanism(
-        name="cache_removed",
-        says="no longer keeps results",
-        detect=loses(rx(r"\bcache\w*\b|memoi[sz]e|lru_cache|@Cacheable|\.setex\(|redis\.(?:get|set)"), 0.9),
-        explains=fits(
-            "cache 1, load 0.8, latency 0.8, slow_query 0.6, query_fanout 0.7, cpu 0.6, "
-            "rate_limited 0.7, pool_exhausted 0.4"
-        ),
-    ),
-    Mechanism(
-        name="cache_lifetime",
-        says="keeps results for another time",
-        detect=either(
-            tunes(
-                rx(r"\bttl|expir|cache|max-?age|stale"),
-                down=True,
-                strength=1.0,
-                least=1.5,
-                unless=rx(r"timeout|memory"),
-            ),
-            tunes(
-                rx(r"\bttl|expir|cache|max-?age|stale"),
-                down=False,
-                strength=0.7,
-                least=1.5,
-                unless=rx(r"timeout|memory"),
-            ),
-        ),
-        explains=fits(
-            "cache 1, load 0.6, latency 0.5, slow_query 0.5, rate_limited 0.5, "
-            "auth_rejected 0.6, wrong_result 0.4, cpu 0.4, memory 0.4, name_resolution 0.3"
-        ),
-    ),
-    Mechanism(
-        name="cache_key",
-        says="looks under another key",
-        detect=_changed_on_both_sides(
-            rx(r"cache_?key|cache.*key|key.*cache|\bkey\s*(?::=|=)\s*f?[\"'`]|Vary"), 0.9
-        ),
-        explains=fits("cache 1, wrong_result 0.8, load 0.5, latency 0.4, permission 0.3"),
-    ),
-    Mechanism(
-        name="queue_changed",
-        says="reads its queue differently",
-        detect=either(
-            tunes(
-                rx(r"prefetch|max[._]?poll|visibility|partition|consumer|concurren|batch|\back"),
-                down=None,
-                strength=0.85,
-                least=1.5,
-            ),
-            switches(rx(r"topic|queue|group|exchange|stream|subscription|routing"), 0.9, unnamed=0.7),
-            loses(exact(r"\b\w*[aA]ck(?:nowledge)?\w*\(|\.commit\w*\(|delete_?[mM]essage"), 0.95),
-        ),
-        explains=fits("queue_backlog 1, not_registered 0.4, data_race 0.5, memory 0.3, load 0.3"),
+        detect=_computes_differently,
+        explains=fits("wrong_result 1, bounds 0.7, constraint 0.7, deserialisation 0.3"),
     ),
 )

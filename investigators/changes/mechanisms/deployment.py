@@ -41,7 +41,8 @@ def _readdressed(diff: Diff) -> Hit | None:
     if gone == come or not (gone - come):
         return None
     names = tuple(sorted({host for host, _ in (come - gone) | (gone - come)}))
-    what = f"{', '.join(sorted(map(_address, gone - come)))[:40]} → {', '.join(sorted(map(_address, come - gone)))[:40] or 'gone'}"
+    old, new = (", ".join(sorted(map(_address, some)))[:40] for some in (gone - come, come - gone))
+    what = f"{old} → {new or 'gone'}"
     return Hit(strength=1.0, what=what, names=names, unnamed=0.45)
 
 
@@ -210,7 +211,12 @@ MECHANISMS: tuple[Mechanism, ...] = (
             ),
             in_files(
                 _MANIFEST,
-                switches(rx(r"selector|^app$|targetPort|^name$|matchLabels|host|ingressClass"), 0.9),
+                switches(
+                    rx(
+                        r"selector|^app$|targetPort|^name$|matchLabels|host|ingressClass|subset|destination|upstream|backend|cluster"
+                    ),
+                    0.9,
+                ),
             ),
         ),
         explains=fits(
@@ -304,5 +310,21 @@ MECHANISMS: tuple[Mechanism, ...] = (
         says="serves or calls another path",
         detect=switches(re.compile(r"[\"'`]?/[\w{}:.\-]+(?:/[\w{}:.\-]*)*"), 0.85),
         explains=fits("method_rejected 1, not_registered 0.8, probe_failing 0.5, errors 0.2"),
+    ),
+    Mechanism(
+        name="setting_changed",
+        says="sets something to another value",
+        detect=either(
+            in_files(_MANIFEST, switches(re.compile(r"."), 0.6, unnamed=0.5)),
+            in_files(_MANIFEST, tunes(re.compile(r"."), down=None, strength=0.45, least=2)),
+        ),
+        explains=fits(
+            "not_registered 0.7, errors 0.6, connection_refused 0.6, startup_crash 0.7, missing_setting 0.8, "
+            "deserialisation 0.5, auth_rejected 0.5, permission 0.5, latency 0.5, "
+            "tls 0.5, method_rejected 0.6, "
+            "queue_backlog 0.6, name_resolution 0.6, memory 0.4, cpu 0.4, "
+            "rate_limited 0.5, pool_exhausted 0.5, "
+            "deadline_exceeded 0.5, probe_failing 0.5, wrong_result 0.4, cache 0.5, load 0.4"
+        ),
     ),
 )

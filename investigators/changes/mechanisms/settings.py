@@ -194,7 +194,11 @@ MECHANISMS: tuple[Mechanism, ...] = (
     Mechanism(
         name="more_logs",
         says="writes far more logs or traces",
-        detect=either(_more_logs, tunes(rx(r"sampl"), down=False, strength=0.95, least=2)),
+        detect=either(
+            _more_logs,
+            loses(rx(r"sampl(?:e|ing|er)"), 0.9),
+            tunes(rx(r"sampl"), down=False, strength=0.95, least=2),
+        ),
         explains=fits("log_volume 1, disk_full 1, cpu 0.5, latency 0.4, queue_backlog 0.4, memory 0.3"),
     ),
     Mechanism(

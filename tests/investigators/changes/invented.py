@@ -1,11 +1,15 @@
-"""Invented incidents: a few lines of log, some series, and changes with their diffs, made into a world."""
+"""Invented incidents (``incidents/*.yaml``): a few lines of log, some series, and changes with their diffs,
+made into a world. Minutes count back from the alert."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from bot.domain.alert import Alert, AlertStatus, Severity
 from bot.domain.evidence import Change, Evidence, EvidenceStatus, LogLine, Sample, Series, TraceSpan, Window
@@ -61,7 +65,14 @@ class Incident:
 
 
 def change(
-    name: str, minutes: float, files: str, diff: str = "", *, service: str = "", title: str = "", kind: str = ""
+    name: str,
+    minutes: float,
+    files: str = "",
+    diff: str = "",
+    *,
+    service: str = "",
+    title: str = "",
+    kind: str = "",
 ) -> Change:
     """A change ``minutes`` before the alert; with a service it was deployed then."""
     return Change(
@@ -71,16 +82,66 @@ def change(
         service=service,
         title=title,
         files=tuple(files.split()),
-        diff=diff.strip("\n") + "\n" if diff else "",
+        diff=diff,
     )
+
+
+def everyday() -> tuple[Change, ...]:
+    """A morning's changes that break nothing, some of them near what often breaks."""
+    return tuple(_change(row) for row in _rows("everyday"))
+
+
+def incidents(name: str) -> list[Incident]:
+    """One set, each incident with the changes of every day among its own."""
+    return [
+        Incident(
+            name=row["name"],
+            service=row["service"],
+            alert=row["alert"],
+            culprit=row["culprit"],
+            logs=[Log(**log) for log in row["logs"]],
+            metrics=[Metric(**metric) for metric in row.get("metrics", ())],
+            calls=[(caller, callee) for caller, callee in row.get("calls", ())],
+            changes=[*(_change(one) for one in row["changes"]), *everyday()],
+        )
+        for row in _rows(name)
+    ]
+
+
+def _rows(name: str) -> list[Any]:
+    path = Path(__file__).with_name("incidents") / f"{name}.yaml"
+    rows = yaml.safe_load(path.read_text())
+    assert isinstance(rows, list)
+    return rows
+
+
+def _change(row: dict[str, Any]) -> Change:
+    own = change(
+        row["id"],
+        row["before"],
+        " ".join(row.get("files", ())),
+        row.get("diff", ""),
+        service=row.get("service", ""),
+        title=row.get("title", ""),
+        kind=row.get("kind", ""),
+    )
+    return replace(own, before=row.get("from", ""), after=row.get("to", ""))
 
 
 def world(incident: Incident, *, asked: Sequence[Evidence] = ()) -> World:
     start = ONSET - timedelta(hours=4)
     window = Window(start=start, end=NOW)
-    services = [incident.service, *(log.service for log in incident.logs), *(m.service for m in incident.metrics)]
+    services = [
+        incident.service,
+        *(log.service for log in incident.logs),
+        *(m.service for m in incident.metrics),
+    ]
     quiet = [
-        LogLine(at=start + timedelta(minutes=15 * i), text="request handled", labels={"service": name, "level": "info"})
+        LogLine(
+            at=start + timedelta(minutes=15 * i),
+            text="request handled",
+            labels={"service": name, "level": "info"},
+        )
         for name in dict.fromkeys(services)
         for i in range(15)
     ]
@@ -91,7 +152,8 @@ def world(incident: Incident, *, asked: Sequence[Evidence] = ()) -> World:
     spans = evidence("ev-trace", "trace.spans", window, spans=tuple(incident.spans))
     changed = evidence("ev-change", "change.list", window, changes=tuple(incident.changes))
     read = tuple(
-        parsed_line(line, logs, line.labels["service"], "", line.labels["level"], previous=False) for line in lines
+        parsed_line(line, logs, line.labels["service"], "", line.labels["level"], previous=False)
+        for line in lines
     )
     return World(
         now=NOW,
@@ -100,7 +162,11 @@ def world(incident: Incident, *, asked: Sequence[Evidence] = ()) -> World:
         subjects=(incident.service,),
         cluster=Cluster.build(()),
         graph=Graph.build(
-            {}, [Edge(source=a, target=b, kind="calls", origin="spans", seen_at=ONSET) for a, b in incident.calls]
+            {},
+            [
+                Edge(source=a, target=b, kind="calls", origin="spans", seen_at=ONSET)
+                for a, b in incident.calls
+            ],
         ),
         lines=read,
         tracks=tuple(
