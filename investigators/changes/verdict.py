@@ -106,7 +106,10 @@ def _rank(
     rules: Rules,
 ) -> list[_Scored]:
     words = [tokens.of_change(one.diff, one.change.title) for one in found]
-    rarity = tokens.rarity(words)
+    rarity = dict(tokens.rarity(words))
+    # A service's name is all over its files and its errors alike.
+    for word in tokens.words(" ".join(seen.services)):
+        rarity[word] = 0.3 * rarity.get(word, 1.0)
     evidence = tokens.of_evidence(
         [(signal.text, signal.weight) for signal in seen.texts] + [(moved.name, 0.6) for moved in seen.moved]
     )
@@ -168,7 +171,7 @@ def _best_match(
             if not fit or (rules.time and one.at > symptom.first + _SLACK):
                 continue
             score = hit.strength * fit * symptom.weight * _near(one, symptom, world)
-            score *= _named(hit, symptom, loud)
+            score *= _named(hit, symptom, loud, seen.services)
             if kept:
                 score *= 0.4
             if outside and symptom.kind in outside.explains and mechanism.name not in outside.unless:
@@ -198,11 +201,13 @@ def _near(one: Candidate, symptom: Symptom, world: World) -> float:
     return 0.75 if any(name in up for name in one.services) else 0.4
 
 
-def _named(hit: Hit, symptom: Symptom, loud: str) -> float:
-    """1 where the symptom itself names what the change is about; less where only other errors do."""
-    if not hit.names or _is_named(hit.names, " ".join(symptom.texts)):
+def _named(hit: Hit, symptom: Symptom, loud: str, services: frozenset[str]) -> float:
+    """1 where the symptom itself names what the change is about; less where only other errors do. That
+    errors name the services says nothing."""
+    names = [name for name in hit.names if name not in services]
+    if not hit.names or _is_named(names, " ".join(symptom.texts)):
         return 1.0
-    return max(hit.unnamed, 0.7) if hit.unnamed and _is_named(hit.names, loud) else hit.unnamed
+    return max(hit.unnamed, 0.7) if hit.unnamed and _is_named(names, loud) else hit.unnamed
 
 
 def _is_named(names: Sequence[str], texts: str) -> bool:
@@ -219,12 +224,15 @@ def _is_named(names: Sequence[str], texts: str) -> bool:
 
 
 def _is_rearrangement(one: Candidate) -> bool:
-    """Nearly every name and every number that went came back: the same, put differently."""
+    """Nearly every name and every number that went came back, with little that is new: the same, put
+    differently."""
     pattern = re.compile(r"[A-Za-z_]\w+|\d+(?:\.\d+)?")
     gone, come = set(pattern.findall(one.diff.removed_text)), set(pattern.findall(one.diff.added_text))
     if len(gone) < 5:
         return False
     lost = gone - come
+    if len(come - gone) > 0.8 * len(gone):
+        return False
     return len(lost) <= 0.15 * len(gone) and not any(word[0].isdigit() for word in lost)
 
 
