@@ -25,7 +25,8 @@ SIGNS: Mapping[str, Sign] = {
         r"|Cannot read propert|undefined method .* for nil|Option::unwrap",
     ),
     "data_race": Sign(
-        text=r"concurrent (?:map|update|access|modif|write)|non-?concurrent|thread.?safe|data race|race detected"
+        text=r"concurrent (?:map|update|access|modif|write)|non-?concurrent|thread.?safe"
+        r"|data race|race detected"
         r"|ConcurrentModificationException"
         r"|changed size during iteration"
         r"|double free|corrupted (?:heap|state)|lost update|duplicate (?:charge|order|booking|processing)"

@@ -17,7 +17,7 @@ _SIZE_UNITS = {
     "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40, "kib": 2**10, "mib": 2**20, "gib": 2**30,
     "k": 1e3, "kb": 1e3, "mb": 1e6, "gb": 1e9, "g": 1e9, "tb": 1e12,
 }  # fmt: skip
-_WORD = r"(nanosecond|microsecond|millisecond|milli|second|minute|hour|day)s?"
+_WORD = r"(?i:nanosecond|microsecond|millisecond|milli|second|minute|hour|day)s?"
 _NUMBER = re.compile(
     rf"(?P<go>\d+(?:\.\d+)?)\s*\*\s*time\.(?P<gou>[A-Z]\w+)"
     rf"|time\.(?P<rou>[A-Z]\w+)\s*\*\s*(?P<ro>\d+)"
@@ -32,6 +32,9 @@ _SETTING = re.compile(
     r"^\s*(?:-\s+)?(?:(?:export|const|let|var|final|static|private|public|self\.|this\.|ENV|ARG)\s*)*"
     r"[\"']?(?P<key>[A-Za-z_][\w.\-/\[\]\"']*?)[\"']?(?:\s*:\s*\w+)?\s*(?::=|=>|:"
     r"|=)\s*(?P<value>[^=\s].*?)\s*[,;]?\s*$"
+)
+_ASSIGNED = re.compile(
+    r"(?P<key>[A-Za-z_][\w.\-]*)[\"']?\s*(?::=|=>|:|=)\s*(?P<value>[^,;{}()\n]*\d[^,;{}()\n]*)"
 )
 _SIMILAR = 0.6
 
@@ -69,6 +72,7 @@ def tuned(
     """Pairs each removed line that holds numbers with the added one most like it. ``places`` gives for each
     line what it is nested in, and the line before."""
     left = [(line, *_masked(line)) for line in added]
+    paired: set[str] = set()
     for line in removed:
         mask, before = _masked(line)
         if not before:
@@ -81,12 +85,29 @@ def tuned(
         if best is None:
             continue
         left.remove(best)
+        paired.add(line)
         for (old, old_text), (new, new_text) in zip(before, best[2], strict=True):
             if old != new:
                 nested, previous = places.get(line, ("", ""))
                 own = f"{line}\n{best[0]}\n{nested}"
                 text = f"{old_text} → {new_text}"
                 yield Tuned(before=old, after=new, text=text, own=own, about=f"{own}\n{previous}\n{file}")
+    # The same name may be on a line that is laid out quite differently.
+    now = dict(_assigned(added))
+    for key, (before_value, old_text, line) in _assigned(removed):
+        if line not in paired and key in now and now[key][0] != before_value:
+            text = f"{old_text} → {now[key][1]}"
+            own = f"{key}\n{places.get(line, ('', ''))[0]}"
+            yield Tuned(before=before_value, after=now[key][0], text=text, own=own, about=f"{own}\n{file}")
+
+
+def _assigned(lines: Sequence[str]) -> Iterable[tuple[str, tuple[float, str, str]]]:
+    """Names that are given exactly one number: (name, (value, its text, the line))."""
+    for line in lines:
+        for match in _ASSIGNED.finditer(line):
+            _, numbers = _masked(match["value"])
+            if len(numbers) == 1:
+                yield match["key"], (*numbers[0], line)
 
 
 def switched(

@@ -138,7 +138,7 @@ def _standing(one: Candidate, seen: Signals, rules: Rules) -> float:
     elif not one.diff.known:
         value *= 0.3
     if one.elsewhere:
-        value *= 0.2
+        value *= 0.1
     if rules.time:
         if one.at > seen.began + _SLACK:
             value *= 0.4 if one.at <= seen.onset else 0.05

@@ -272,13 +272,13 @@ MECHANISMS: tuple[Mechanism, ...] = (
         detect=gains(
             exact(
                 r"\btime\.sleep\(|\bTime\.sleep|\brequests\.(?:get|post|put|request)\(|\w+Sync\("
-                r"|\.Result\b|\.GetAwaiter\(\)|\.block\(\)"
+                r"|\.Result\b|\.GetAwaiter\(\)|\.block\(\)|\.get\(\)\)*\s*;|\)\.join\(\)"
                 r"|\bThread\.sleep\(|\burllib\.request|\bsubprocess\.(?:run|call)\("
                 r"|\bSystem\.Threading\.Thread\.Sleep|\bcopy\.deepcopy\("
             ),
             0.85,
         ),
-        explains=fits("latency 1, cpu 0.7, deadline_exceeded 0.8, probe_failing 0.7, pool_exhausted 0.5"),
+        explains=fits("latency 1, cpu 0.7, deadline_exceeded 0.8, probe_failing 0.7, pool_exhausted 0.8"),
     ),
     Mechanism(
         name="await_removed",
