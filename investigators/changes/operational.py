@@ -58,8 +58,8 @@ _POISON = re.compile(
     re.I,
 )
 _IDENTITY = re.compile(
-    r"\b(\w*(?:offset|record|message|msg|event|row|doc(?:ument)?|key|seq|file|batch|object"
-    r"|job)\w*)[=:#]\s*[\"']?([\w\-./]{3,})",
+    r"\b(\w*(?:offset|_id|record|message|msg|event|row|document|seq|file|object|line)\w*)[=:#]\s*[\"']?"
+    r"([\w\-./]*\d[\w\-./]*)",
     re.I,
 )
 _SURGE = re.compile(
@@ -246,10 +246,7 @@ def _poison(texts: list[Signal], world: World) -> Iterable[Operational]:
     same: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     source: dict[tuple[str, str], EvidenceId] = {}
     for line in world.lines:
-        bad = (
-            max(level_of(line.text), level_of(f"level={line.level}") if line.level else Level.PLAIN)
-            >= Level.WARNING
-        )
+        bad = level_of(f"level={line.level}" if line.level else line.text) >= Level.WARNING
         for key, value in _IDENTITY.findall(line.text) if bad else ():
             same[line.service, key.lower()][value] += 1
             source.setdefault((line.service, key.lower()), line.evidence.id)
@@ -261,7 +258,7 @@ def _poison(texts: list[Signal], world: World) -> Iterable[Operational]:
     said = [signal for signal in texts if _POISON.search(signal.text)]
     if not stuck and not said:
         return
-    weight = 0.45 * bool(stuck) + 0.4 * bool(said)
+    weight = {(True, True): 0.85, (False, True): 0.4, (True, False): 0.35}[bool(stuck), bool(said)]
     told = f"{stuck[0][0][1]} {stuck[0][1][0]} fails {stuck[0][1][1]} times" if stuck else said[0].text
     yield Operational(
         kind="poison_record",

@@ -13,6 +13,7 @@ from bot.domain.ids import EvidenceId
 from investigators.changes import facts, operational, signals, symptoms, tokens
 from investigators.changes.candidates import Candidate, candidates
 from investigators.changes.mechanisms import ALL, Hit, Mechanism
+from investigators.changes.naming import Naming
 from investigators.changes.operational import Operational
 from investigators.changes.signals import Signals
 from investigators.changes.symptoms import Symptom
@@ -22,6 +23,8 @@ _LEAST = 0.2
 """Below this nothing in the change explains the fault."""
 _LISTED = 0.12
 _MOST = 10
+_SYMPTOMS = 80
+"""The weightiest are looked at: a fault that shows in more places than that shows the same everywhere."""
 _SLACK = timedelta(seconds=60)
 """Clocks and scrape intervals blur which came first by as much."""
 _OVERLAP_FULL = 4.0
@@ -79,7 +82,7 @@ def suspects(world: World, now: datetime, rules: Rules | None = None) -> ChangeV
         (alert.labels.get("environment", alert.labels.get("env", "")) for alert in world.alerts), ""
     )
     found = candidates(changes, seen.services, environment, seen.began)
-    shown = symptoms.find(seen, world)
+    shown = symptoms.find(seen, world)[:_SYMPTOMS]
     outside = operational.find(seen, shown, world) if rules.causes_without_change else ()
     ranked = _rank(found, shown, seen, outside[0] if outside else None, world, rules)
     best = ranked[0].score if ranked else 0.0
@@ -114,9 +117,10 @@ def _rank(
         [(signal.text, signal.weight) for signal in seen.texts] + [(moved.name, 0.6) for moved in seen.moved]
     )
     frames = _frames(seen)
+    naming = Naming(seen, shown)
     scored = []
     for one, own in zip(found, words, strict=True):
-        match = _best_match(one, shown, outside, seen, world, rules) if rules.mechanisms else None
+        match = _best_match(one, shown, outside, naming, world, rules) if rules.mechanisms else None
         mass, top = own.overlap(evidence, rarity) if rules.tokens else (0.0, ())
         overlap = min(1.0, mass / _OVERLAP_FULL)
         frame = next((file for file in one.diff.files if file.rsplit("/", 1)[-1] in frames), "")
@@ -153,15 +157,15 @@ def _best_match(
     one: Candidate,
     shown: Sequence[Symptom],
     outside: Operational | None,
-    seen: Signals,
+    naming: Naming,
     world: World,
     rules: Rules,
 ) -> _Match | None:
     if one.diff.inert or not one.diff.known:
         return None
-    matches: list[_Match] = []
-    kept = _is_rearrangement(one)
-    loud = " ".join(signal.text for signal in seen.texts if signal.weight >= 0.7)
+    best: _Match | None = None
+    kept = 0.4 if _is_rearrangement(one) else 1.0
+    near = {service: _near(one, service, world) for service in {symptom.service for symptom in shown}}
     for mechanism in ALL:
         hit = mechanism.detect(one.diff)
         if hit is None:
@@ -170,57 +174,34 @@ def _best_match(
             fit = mechanism.explains.get(symptom.kind, 0.0)
             if not fit or (rules.time and one.at > symptom.first + _SLACK):
                 continue
-            score = hit.strength * fit * symptom.weight * _near(one, symptom, world)
-            score *= _named(hit, symptom, loud, seen.services)
-            if kept:
-                score *= 0.4
+            score = hit.strength * fit * symptom.weight * near[symptom.service] * kept
             if outside and symptom.kind in outside.explains and mechanism.name not in outside.unless:
                 score *= 1 - 0.65 * outside.weight
-            if score > 0.02:
-                matches.append(_Match(mechanism=mechanism, hit=hit, symptom=symptom, score=score))
-    if not matches:
-        return None
-    return max(matches, key=lambda match: (match.score, match.mechanism.name))
+            # Looking for names is dear, and can only lower the score.
+            if score <= (best.score if best else 0.02):
+                continue
+            score *= naming.factor(hit, symptom)
+            if score > (best.score if best else 0.02):
+                best = _Match(mechanism=mechanism, hit=hit, symptom=symptom, score=score)
+    return best
 
 
-def _near(one: Candidate, symptom: Symptom, world: World) -> float:
-    """How close the change is to where the symptom shows."""
-    if not symptom.service:
+def _near(one: Candidate, service: str, world: World) -> float:
+    """How close the change is to where a symptom shows."""
+    if not service:
         return 0.85
-    if symptom.service in one.services:
+    if service in one.services:
         return 1.0
     if one.shared:
         return 0.92
     if not one.services:
         return 0.75
-    down = world.graph.distances(symptom.service)
-    up = world.graph.distances(symptom.service, upstream=True)
+    down = world.graph.distances(service)
     steps = [down[name] for name in one.services if name in down]
     if steps:
         return 0.85 if min(steps) == 1 else 0.7
+    up = world.graph.distances(service, upstream=True)
     return 0.75 if any(name in up for name in one.services) else 0.4
-
-
-def _named(hit: Hit, symptom: Symptom, loud: str, services: frozenset[str]) -> float:
-    """1 where the symptom itself names what the change is about; less where only other errors do. That
-    errors name the services says nothing."""
-    names = [name for name in hit.names if name not in services]
-    if not hit.names or _is_named(names, " ".join(symptom.texts)):
-        return 1.0
-    return max(hit.unnamed, 0.7) if hit.unnamed and _is_named(names, loud) else hit.unnamed
-
-
-def _is_named(names: Sequence[str], texts: str) -> bool:
-    """However the words of a name are joined; only a long one may be the beginning of a longer word."""
-    for name in names:
-        words = [re.escape(word) for word in re.findall(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+|[^\W_]+", name)]
-        if not words or len(name) < 2:
-            continue
-        end = r"(?![A-Za-z0-9])" if len(name) < 7 else ""
-        joined = r"[\W_]{0,2}".join(words)
-        if re.search(rf"(?<![A-Za-z0-9_]){joined}{end}", texts, re.I):
-            return True
-    return False
 
 
 def _is_rearrangement(one: Candidate) -> bool:
