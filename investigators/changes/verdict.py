@@ -118,9 +118,10 @@ def _rank(
     )
     frames = _frames(seen)
     naming = Naming(seen, shown)
+    reach = _reach(shown)
     scored = []
     for one, own in zip(found, words, strict=True):
-        match = _best_match(one, shown, outside, naming, world, rules) if rules.mechanisms else None
+        match = _best_match(one, shown, outside, naming, reach, world, rules) if rules.mechanisms else None
         mass, top = own.overlap(evidence, rarity) if rules.tokens else (0.0, ())
         overlap = min(1.0, mass / _OVERLAP_FULL)
         frame = next((file for file in one.diff.files if file.rsplit("/", 1)[-1] in frames), "")
@@ -158,6 +159,7 @@ def _best_match(
     shown: Sequence[Symptom],
     outside: Operational | None,
     naming: Naming,
+    reach: Sequence[tuple[Mechanism, float]],
     world: World,
     rules: Rules,
 ) -> _Match | None:
@@ -166,7 +168,9 @@ def _best_match(
     best: _Match | None = None
     kept = 0.4 if _is_rearrangement(one) else 1.0
     near = {service: _near(one, service, world) for service in {symptom.service for symptom in shown}}
-    for mechanism in ALL:
+    for mechanism, most in reach:
+        if most * kept <= (best.score if best else 0.02):
+            continue
         hit = mechanism.detect(one.diff)
         if hit is None:
             continue
@@ -184,6 +188,21 @@ def _best_match(
             if score > (best.score if best else 0.02):
                 best = _Match(mechanism=mechanism, hit=hit, symptom=symptom, score=score)
     return best
+
+
+def _reach(shown: Sequence[Symptom]) -> list[tuple[Mechanism, float]]:
+    """Each mechanism with the most it can score on these symptoms, the farthest first."""
+    weights: dict[str, float] = {}
+    for symptom in shown:
+        weights[symptom.kind] = max(weights.get(symptom.kind, 0.0), symptom.weight)
+    found = [
+        (
+            mechanism,
+            max((fit * weights.get(kind, 0.0) for kind, fit in mechanism.explains.items()), default=0.0),
+        )
+        for mechanism in ALL
+    ]
+    return sorted((one for one in found if one[1]), key=lambda one: -one[1])
 
 
 def _near(one: Candidate, service: str, world: World) -> float:
