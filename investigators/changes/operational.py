@@ -68,13 +68,20 @@ _SURGE = re.compile(
     re.I,
 )
 _NODE = re.compile(
-    r"\bnode\b[^\n]{0,60}(?:not ?ready|unreachable|cordon|drain|lost|down|terminat|preempt"
-r"|fail)|NodeNotReady|NodeLost|\bI/O error|EXT4-fs error|XFS.*corrupt"
-    r"|hardware error|machine check|\bmce:|spot (?:instance )?(?:interruption|termination)"
-r"|preempted|kernel (?:panic|BUG)|nvme\w*.*(?:timeout|reset|error)|link (?:is )?down"
-    r"|kubelet stopped|hypervisor|host (?:failure|maintenance)|disk (?:failure|failed)"
-r"|uncorrectable|ECC|NIC\b.*(?:fail|flap|drop)|instance retired|ebs.*(?:impair|stuck)", re.I,
-)  # fmt: skip
+    r"\bnode\b[^\n]{0,60}(?:not ?ready|unreachable|cordon|drain|lost|down|terminat|preempt|fail)"
+    r"|NodeNotReady|NodeLost|\bI/O error|EXT4-fs error|XFS.*corrupt|hardware error|machine check|\bmce:"
+    r"|spot (?:instance )?(?:interruption|termination)|preempted|kernel (?:panic|BUG)"
+    r"|nvme\w*.*(?:timeout|reset|error)|link (?:is )?down|kubelet stopped|hypervisor"
+    r"|host (?:failure|maintenance)|disk (?:failure|failed)|uncorrectable|\bECC\b"
+    r"|NIC\b.*(?:fail|flap|drop)|instance retired|\bebs\b.*(?:impair|stuck)",
+    re.I,
+)
+_PRESSURE = re.compile(
+    r"(?:disk|memory|pid) ?pressure|noisy neighbou?r|cpu steal|nf_conntrack"
+    r"|\biops\b[^\n]*(?:limit|throttl|exhaust)"
+    r"|volume[^\n]{0,40}(?:throttl|impair|degrad)|i/o (?:wait|latency)|burst (?:balance|credits?)",
+    re.I,
+)
 _NETWORK = re.compile(
     r"packet loss|\bBGP\b|peering|fib(?:er|re) cut|transit provider|network partition"
     r"|backbone|switch (?:port|failure)|route flap",
@@ -309,12 +316,25 @@ def _surge(texts: list[Signal], signals: Signals, world: World) -> Iterable[Oper
         told=told,
         evidence_ids=_ids(said, entry),
         explains=_BROAD | {"cpu", "memory", "slow_query", "thread_leak", "fd_leak", "deadlock"},
-        unless=frozenset(("retries_changed", "cache_removed", "query_in_loop", "batch_removed")),
+        unless=frozenset(
+            (
+                "retries_changed",
+                "cache_removed",
+                "cache_lifetime",
+                "cache_key",
+                "query_in_loop",
+                "batch_removed",
+                "connection_per_call",
+                "queue_changed",
+                "switch_turned",
+            )
+        ),
     )
 
 
 _SPOKEN = (
     ("node_trouble", _NODE, 0.8, frozenset(("memory", "cpu", "disk_full", "startup_crash", "slow_query"))),
+    ("node_pressure", _PRESSURE, 0.62, frozenset(("startup_crash", "slow_query"))),
     ("network_trouble", _NETWORK, 0.72, frozenset(("tls", "slow_query"))),
     ("lapsed", _LAPSED, 0.75, frozenset(("auth_rejected", "permission"))),
     ("failover", _FAILOVER, 0.62, frozenset(("slow_query", "constraint", "deadlock", "permission"))),

@@ -89,7 +89,9 @@ class Signals:
 def gather(world: World) -> Signals:
     texts = [*_alerts(world), *_lines(world), *_spans(world)]
     moved = tuple(found for found in _moved(world) if found.first <= world.now)
-    bad = [signal.first for signal in texts if signal.weight >= 0.7]
+    bad = [signal for signal in texts if signal.weight >= 0.7]
+    # A line or two before the rest may be about anything.
+    often = [signal for signal in bad if signal.count >= 3 or signal.source != "log"]
     services = frozenset(
         name
         for name in (
@@ -106,7 +108,7 @@ def gather(world: World) -> Signals:
         texts=tuple(sorted(texts, key=lambda signal: (signal.first, signal.service, signal.text))),
         moved=moved,
         fan_outs=tuple(_fan_outs(world)),
-        began=min((world.onset, *bad)),
+        began=min((world.onset, *(signal.first for signal in often or bad))),
         onset=world.onset,
         services=services,
     )

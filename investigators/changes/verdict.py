@@ -19,7 +19,7 @@ from investigators.changes.signals import Signals
 from investigators.changes.symptoms import Symptom
 from investigators.world.world import World
 
-_LEAST = 0.2
+_LEAST = 0.22
 """Below this nothing in the change explains the fault."""
 _LISTED = 0.12
 _MOST = 10
@@ -169,7 +169,7 @@ def _best_match(
     kept = 0.4 if _is_rearrangement(one) else 1.0
     near = {service: _near(one, service, world) for service in {symptom.service for symptom in shown}}
     for mechanism, most in reach:
-        if most * kept <= (best.score if best else 0.02):
+        if most <= (best.score if best else 0.02):
             continue
         hit = mechanism.detect(one.diff)
         if hit is None:
@@ -178,7 +178,8 @@ def _best_match(
             fit = mechanism.explains.get(symptom.kind, 0.0)
             if not fit or (rules.time and one.at > symptom.first + _SLACK):
                 continue
-            score = hit.strength * fit * symptom.weight * near[symptom.service] * kept
+            score = hit.strength * fit * symptom.weight * near[symptom.service]
+            score *= 1.0 if hit.alone else kept
             if outside and symptom.kind in outside.explains and mechanism.name not in outside.unless:
                 score *= 1 - 0.65 * outside.weight
             # Looking for names is dear, and can only lower the score.

@@ -13,12 +13,14 @@ from investigators.changes.values import Switched, Tuned
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
     """A mechanism found in a diff: how surely (0 to 1), and what exactly. ``names`` are what the evidence
-    would name if this were it; without any of them in it the hit counts ``unnamed`` of its strength."""
+    would name if this were it; without any of them the hit counts ``unnamed`` of its strength. ``alone``
+    where nothing else on the line changed, so that it is no rearrangement."""
 
     strength: float
     what: str = ""
     names: tuple[str, ...] = ()
     unnamed: float = 1.0
+    alone: bool = False
 
 
 Detect = Callable[[Diff], Hit | None]

@@ -101,11 +101,11 @@ def _compares_differently(diff: Diff) -> Hit | None:
                 and blur.search(old + new)
                 and _plain(blur.sub("#", old)) == _plain(blur.sub("#", new))
             ):
-                return Hit(strength=0.9, what=f"{old.strip()[:50]} → {new.strip()[:50]}")
+                return Hit(strength=0.9, what=f"{old.strip()[:50]} → {new.strip()[:50]}", alone=True)
             if old != new and _plain(re.sub(r"[+\-]\s*1\b", "", old)) == _plain(
                 re.sub(r"[+\-]\s*1\b", "", new)
             ):
-                return Hit(strength=0.9, what=f"{old.strip()[:50]} → {new.strip()[:50]}")
+                return Hit(strength=0.9, what=f"{old.strip()[:50]} → {new.strip()[:50]}", alone=True)
     return None
 
 
@@ -305,8 +305,8 @@ MECHANISMS: tuple[Mechanism, ...] = (
             ),
         ),
         explains=fits(
-            "bounds 1, wrong_result 0.8, nil_dereference 0.4, errors 0.4, cpu 0.5, "
-            "result_too_large 0.5, memory 0.4, queue_backlog 0.3"
+            "bounds 1, wrong_result 0.8, nil_dereference 0.4, errors 0.4, cpu 0.6, result_too_large 0.5, "
+            "memory 0.4, queue_backlog 0.3, query_fanout 0.6"
         ),
     ),
     Mechanism(

@@ -327,4 +327,15 @@ MECHANISMS: tuple[Mechanism, ...] = (
             "deadline_exceeded 0.5, probe_failing 0.5, wrong_result 0.4, cache 0.5, load 0.4"
         ),
     ),
+    Mechanism(
+        name="shutdown_changed",
+        says="ends without waiting for what is under way",
+        detect=either(
+            loses(rx(r"\bshutdown\w*\(|graceful|drain|preStop|SIGTERM"), 0.9),
+            tunes(rx(r"terminationGracePeriod|grace_?period|drain|shutdown"), down=True, strength=0.9),
+        ),
+        explains=fits(
+            "connection_refused 1, errors 0.7, queue_backlog 0.4, data_race 0.3, deadline_exceeded 0.3"
+        ),
+    ),
 )
