@@ -82,8 +82,8 @@ class Scene:
                 found.setdefault(
                     (one.caller, one.callee.name),
                     Use(
-                        caller=one.caller, callee=one.callee, port=one.port, why=f"its log: {clip(one.line.text)}",
-                        evidence=(one.line.evidence,), failing=True,
+                        caller=one.caller, callee=one.callee, port=one.port, failing=True,
+                        why=f"its log: {clip(one.line.text)}", evidence=(one.line.evidence,),
                     ),
                 )  # fmt: skip
         for workload in self.layout.workloads:
@@ -156,7 +156,7 @@ class Scene:
         return facts
 
     def silent_logs(self, faults: Sequence[str], rule: str, skip: Iterable[Fact] = ()) -> list[Fact]:
-        """The same from the subject's own log: absent when all of it was read and says nothing of the kind."""
+        """The same from the subject's own log: absent when it was read whole and says nothing of the kind."""
         taken = {(fact.kind, fact.subject) for fact in skip}
         answers = self.world.looked("log.lines", "kubernetes.log")
         facts: list[Fact] = []

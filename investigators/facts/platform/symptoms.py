@@ -100,7 +100,7 @@ def _matched(lines: Iterable[Line], patterns: Sequence[Pattern]) -> Iterable[tup
 def _usual(
     world: World, matched: Sequence[tuple[Pattern, Line]], older: Sequence[tuple[Pattern, Line]]
 ) -> frozenset[tuple[str, str]]:
-    """(kind, service) that a healthy time, or the time well before the onset, shows at least half as often."""
+    """(kind, service) that a healthy time, or the time well before the onset, shows half as often or more."""
     now: Counter[tuple[str, str]] = Counter((pattern.kind, line.service) for pattern, line in matched)
     if not now:
         return frozenset()
@@ -172,8 +172,9 @@ def _spoken(text: str) -> str:
     """Software that the line's driver is for."""
     low = text.lower()
     for word, technology in (
-        ("psycopg", "postgresql"), ("pgconn", "postgresql"), ("org.postgresql", "postgresql"), ("pq: ", "postgresql"),
-        ("mysql", "mysql"), ("mongo", "mongodb"), ("redis", "redis"), ("jedis", "redis"), ("lettuce", "redis"),
+        ("psycopg", "postgresql"), ("pgconn", "postgresql"), ("org.postgresql", "postgresql"),
+        ("pq: ", "postgresql"), ("mysql", "mysql"), ("mongo", "mongodb"), ("redis", "redis"),
+        ("jedis", "redis"), ("lettuce", "redis"),
         ("memcache", "memcached"), ("kafka", "kafka"), ("amqp", "rabbitmq"), ("rabbit", "rabbitmq"),
     ):  # fmt: skip
         if word in low:
