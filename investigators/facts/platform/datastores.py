@@ -20,6 +20,7 @@ _AT_CALLEE = {
     "lock_contention": 0.7,
     "db_deadlock": 0.7,
 }
+_THREADS = "thread_pool_exhausted"
 _AT_CALLER = {"migration_failed": 0.85, "pool_exhausted": 0.8}
 _KINDS = (*_AT_CALLEE, *_AT_CALLER, "db_auth_failed", "dependency_auth_failed")
 _WHAT = {
@@ -124,9 +125,9 @@ _USED = {
     "go_sql_in_use_connections": ("go_sql_max_open_connections", "pool_exhausted"),
     "go_sql_stats_connections_in_use": ("go_sql_stats_connections_max_open", "pool_exhausted"),
     "db_client_connections_usage": ("db_client_connections_max", "pool_exhausted"),
-    "tomcat_threads_busy_threads": ("tomcat_threads_config_max_threads", "thread_pool_exhausted"),
-    "jetty_threads_busy": ("jetty_threads_config_max", "thread_pool_exhausted"),
-    "executor_active_threads": ("executor_pool_max_threads", "thread_pool_exhausted"),
+    "tomcat_threads_busy_threads": ("tomcat_threads_config_max_threads", _THREADS),
+    "jetty_threads_busy": ("jetty_threads_config_max", _THREADS),
+    "executor_active_threads": ("executor_pool_max_threads", _THREADS),
 }
 _LAG = re.compile(r"\A(?:pg_replication_lag(?:_seconds)?|mysql_slave_status_seconds_behind_master|"
                   r"mongodb_mongod_replset_member_replication_lag|mongodb_rs_members_replicationLag)\Z")  # fmt: skip
@@ -134,12 +135,13 @@ _LAG = re.compile(r"\A(?:pg_replication_lag(?:_seconds)?|mysql_slave_status_seco
 
 def _metrics(scene: Scene) -> Iterator[Fact]:
     for used, (limit, kind) in _USED.items():
-        for name, samples in _summed(scene, used).items():
-            most = _summed(scene, limit).get(name)
-            if most and most[1][-1] > 0 and samples[1][-1] >= 0.95 * most[1][-1]:
-                detail = f"{name} uses {samples[1][-1]:g} of {most[1][-1]:g} ({used})"
-                cited = (samples[0].evidence, most[0].evidence)
-                yield scene.subject_named(name).found(kind, 0.85, cited, "datastore.pool", detail)
+        limits = _summed(scene, limit)
+        for name, now in _summed(scene, used).items():
+            most = limits.get(name)
+            if most and most[1] > 0 and now[1] >= 0.95 * most[1]:
+                detail = f"{name} uses {now[1]:g} of {most[1]:g} ({used})"
+                cited = (now[0].evidence, most[0].evidence)
+                yield scene.subject_named(name).found(kind, 0.85, cited, f"datastore.{kind}", detail)
     for metric in scene.tracks:
         for track in scene.tracks[metric] if _LAG.match(metric) else ():
             late = [one for one in track.series.samples if scene.current(one.at)]
@@ -155,9 +157,9 @@ def _first(track: Track) -> float:
     return samples[0].value if samples else 0.0
 
 
-def _summed(scene: Scene, metric: str) -> dict[str, tuple[Track, list[float]]]:
+def _summed(scene: Scene, metric: str) -> dict[str, tuple[Track, float]]:
     """The last values of a metric, summed over its other labels, by object."""
-    found: dict[str, tuple[Track, list[float]]] = {}
+    found: dict[str, tuple[Track, float]] = {}
     for track in scene.tracks.get(metric, ()):
         if not track.object or not track.series.samples:
             continue
@@ -166,7 +168,7 @@ def _summed(scene: Scene, metric: str) -> dict[str, tuple[Track, list[float]]]:
             continue
         before = found.get(track.object)
         value = track.series.samples[-1].value
-        found[track.object] = (track, [value + (before[1][-1] if before else 0.0)])
+        found[track.object] = (track, value + (before[1] if before else 0.0))
     return found
 
 

@@ -26,7 +26,7 @@ _UP = ("up", "pg_up", "mysql_up", "redis_up", "mongodb_up", "memcached_up", "rab
 
 def check(scene: Scene) -> list[Fact]:
     facts: list[Fact] = []
-    told = scene.symptoms.of(*_GONE, "read_timeout", "conn_reset")
+    told = scene.symptoms.of(*_GONE, "read_timeout")
     for complaint in complaints(scene, told):
         if complaint.callee is not None and complaint.callers:
             facts += _about(scene, complaint, complaint.callee)
