@@ -15,8 +15,10 @@ from investigators.facts.platform.scene import Scene, listed
 from investigators.world.cluster import Thing
 from investigators.world.world import Track
 
-_SCALED_DOWN = re.compile(r"Scaled down replica set \S+(?: from (?P<before>\d+))? to "
-                          r"(?P<after>\d+)(?: from (?P<late>\d+))?")
+_SCALED_DOWN = re.compile(
+    r"Scaled down replica set \S+(?: from (?P<before>\d+))? to "
+    r"(?P<after>\d+)(?: from (?P<late>\d+))?"
+)
 _SCALE_WINDOW = timedelta(hours=2)
 _METRIC_KINDS = ("cpu_throttling", "cpu_saturation", "memory_near_limit")
 
@@ -141,8 +143,8 @@ def _memory(scene: Scene) -> Iterator[Fact]:
         usual = used.before is not None and used.before >= 0.9 * limit
         done.add(track.object)
         share = track.series.samples[-1].value / limit
-        detail = f"{track.pod} holds {share:.0%} of its memory limit of "
-                 f"{_limit(scene, track.object, 'memory')}"
+        said = _limit(scene, track.object, "memory")
+        detail = f"{track.pod} holds {share:.0%} of its memory limit of {said}"
         confidence = 0.4 if usual else 0.8
         yield service(track.object).found(
             "memory_near_limit", confidence, (track.evidence,), "capacity.memory", detail
@@ -178,9 +180,9 @@ def _replicas(scene: Scene) -> Iterator[Fact]:
 def _before(scene: Scene, workload: WorkloadView) -> tuple[int, str]:
     """How many replicas were wanted before somebody scaled it, and what shows it; 0 where nothing does."""
     for change in reversed(scene.world.changes):
-        if change.kind == "scale" and change.service == workload.name and change.before.isdecimal():
-            if scene.current(change.at, _SCALE_WINDOW):
-                return int(change.before), f"change {change.id}"
+        scaled = change.kind == "scale" and change.service == workload.name and change.before.isdecimal()
+        if scaled and scene.current(change.at, _SCALE_WINDOW):
+            return int(change.before), f"change {change.id}"
     for track in scene.world.tracks_of(workload.name, re.compile(r"\Akube_\w+_(?:spec_)?replicas\Z")):
         if track.series.name in ("kube_deployment_spec_replicas", "kube_statefulset_replicas"):
             most = max((one.value for one in track.series.samples), default=0.0)
@@ -203,8 +205,8 @@ def _scalers(scene: Scene) -> Iterator[Fact]:
         cited, subject = (thing.evidence,), service(name)
         active = conditions.get("ScalingActive", {})
         if active.get("status") == "False" and active.get("reason") != "ScalingDisabled":
-            detail = f"autoscaler {thing.name} cannot scale: {active.get('reason')}, "
-                     f"{active.get('message')}"
+            said = f"{active.get('reason')}, {active.get('message')}"
+            detail = f"autoscaler {thing.name} cannot scale: {said}"
             yield subject.found("autoscaler_broken", 0.85, cited, "capacity.autoscaler", detail)
         able = conditions.get("AbleToScale", {})
         if able.get("status") == "False" and able.get("reason") not in ("BackoffBoth", "BackoffUpscale"):

@@ -129,8 +129,10 @@ _USED = {
     "jetty_threads_busy": ("jetty_threads_config_max", _THREADS),
     "executor_active_threads": ("executor_pool_max_threads", _THREADS),
 }
-_LAG = re.compile(r"\A(?:pg_replication_lag(?:_seconds)?|mysql_slave_status_seconds_behind_master|"
-                  r"mongodb_mongod_replset_member_replication_lag|mongodb_rs_members_replicationLag)\Z")  # fmt: skip
+_LAG = re.compile(
+    r"\A(?:pg_replication_lag(?:_seconds)?|mysql_slave_status_seconds_behind_master|"
+    r"mongodb_mongod_replset_member_replication_lag|mongodb_rs_members_replicationLag)\Z"
+)
 
 
 def _metrics(scene: Scene) -> Iterator[Fact]:

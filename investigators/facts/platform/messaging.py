@@ -13,13 +13,18 @@ from investigators.facts.platform.similar import likeness
 from investigators.facts.platform.symptoms import Symptom
 from investigators.world.world import Track
 
-_LAG = re.compile(r"\A(?:kafka_consumergroup(?:_group)?_lag(?:_sum)?|"
-                  r"kafka_consumer_\w*records_lag(?:_max)?|"
-                  r"nats_consumer_num_pending|pulsar_subscription_back_log|"
-                  r"kafka_burrow_total_lag)\Z")  # fmt: skip
-_DEPTH = re.compile(r"\A(?:rabbitmq_(?:detailed_)?queue_messages(?:_ready)?|"
-                    r"aws_sqs_approximate_number_of_messages_visible\w*|activemq_queue_queuesize|"
-                    r"celery_queue_length|sidekiq_queue_size|queue_depth|queue_length)\Z", re.I)  # fmt: skip
+_LAG = re.compile(
+    r"\A(?:kafka_consumergroup(?:_group)?_lag(?:_sum)?|"
+    r"kafka_consumer_\w*records_lag(?:_max)?|"
+    r"nats_consumer_num_pending|pulsar_subscription_back_log|"
+    r"kafka_burrow_total_lag)\Z"
+)
+_DEPTH = re.compile(
+    r"\A(?:rabbitmq_(?:detailed_)?queue_messages(?:_ready)?|"
+    r"aws_sqs_approximate_number_of_messages_visible\w*|activemq_queue_queuesize|"
+    r"celery_queue_length|sidekiq_queue_size|queue_depth|queue_length)\Z",
+    re.I,
+)
 _SAME = 3
 """As often must one message fail before it is the message's fault."""
 _OFFSET = re.compile(r"offset[ =:]+(\d+)", re.I)
