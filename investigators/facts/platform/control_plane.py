@@ -37,9 +37,13 @@ _ETCD = (
         ),
     ),
 )
-_BUILT_IN = frozenset(
-    ["Pod", "Node", "Service", "Endpoints", "EndpointSlice", "Event", "ConfigMap", "Secret", "Namespace", "Lease", "Ingress", "IngressClass", "Job", "CronJob", "NetworkPolicy", "Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "PersistentVolume", "PersistentVolumeClaim", "StorageClass", "HorizontalPodAutoscaler", "PodDisruptionBudget", "ResourceQuota", "LimitRange", "ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "APIService"]
-)
+_BUILT_IN = frozenset({
+    "Pod", "Node", "Service", "Endpoints", "EndpointSlice", "Event", "ConfigMap", "Secret", "Namespace",
+    "Lease", "Ingress", "IngressClass", "Job", "CronJob", "NetworkPolicy", "Deployment", "ReplicaSet",
+    "StatefulSet", "DaemonSet", "PersistentVolume", "PersistentVolumeClaim", "StorageClass",
+    "HorizontalPodAutoscaler", "PodDisruptionBudget", "ResourceQuota", "LimitRange", "ServiceAccount",
+    "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "APIService",
+})  # fmt: skip
 
 
 def check(scene: Scene) -> list[Fact]:
