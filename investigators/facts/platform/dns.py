@@ -92,8 +92,8 @@ def _lookups(scene: Scene) -> Iterator[Fact]:
 def _exists(scene: Scene, host: str, caller: str) -> bool:
     """Whether a name that was said not to exist is a Service: then the resolver is wrong."""
     space = next((pod.namespace for pod in scene.layout.pods_of(caller)), "")
-    split = scene.names.split(host, space) if host else None
-    return split is not None and split in scene.layout.services
+    callee = scene.names.resolve(host, space) if host else None
+    return callee is not None and callee.service is not None and callee.kind != "external"
 
 
 def _resolver_log(scene: Scene, own: set[str]) -> Iterator[Fact]:

@@ -172,7 +172,7 @@ OTHERS = (
     _p("certificate_expiry", "certificate|cert_has_expired|validity check failed",
        r"certificate has expired|CERT_HAS_EXPIRED|CertificateExpiredException|validity check failed|"
        r"certificate verify failed: certificate has expired|certificate .{0,80}\bexpired\b"),
-    _p("mtls_mismatch", "tls|ssl|http request to an https",
+    _p("mtls_mismatch", "tls|ssl|https client|https server|https port|wrong version number",
        r"http: server gave HTTP response to HTTPS client|client sent an HTTP request to an HTTPS server|"
        r"first record does not look like a TLS handshake|tls: certificate required|bad_certificate|"
        r"peer did not return a certificate|TLS_error:|wrong version number|"

@@ -71,7 +71,16 @@ def _matched(lines: Iterable[Line], patterns: Sequence[Pattern]) -> Iterable[tup
             "err" in low
             or "fail" in low
             or "timeout" in low
-            or "timed out" in low
+            or "timed" in low
+            or "lookup" in low
+            or "econn" in low
+            or "ehost" in low
+            or "eai_" in low
+            or "enotfound" in low
+            or "resolv" in low
+            or "tls" in low
+            or "https" in low
+            or "revoked" in low
             or "exce" in low
             or "refus" in low
             or "denied" in low
