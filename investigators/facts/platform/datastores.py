@@ -21,7 +21,7 @@ _AT_CALLEE = {
     "db_deadlock": 0.7,
 }
 _THREADS = "thread_pool_exhausted"
-_AT_CALLER = {"migration_failed": 0.85, "pool_exhausted": 0.8}
+_AT_CALLER = {"migration_failed": 0.85, "pool_exhausted": 0.8, _THREADS: 0.75}
 _KINDS = (*_AT_CALLEE, *_AT_CALLER, "db_auth_failed", "dependency_auth_failed")
 _WHAT = {
     "db_read_only": "takes no writes",

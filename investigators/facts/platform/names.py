@@ -161,20 +161,36 @@ class Names:
     def of_technology(self, caller: str, technology: str) -> Callee | None:
         """The one dependency of a caller that runs this software; the only one of all where the caller's
         dependencies are not known."""
-        namespace = next((one.namespace for one in self.layout.workloads if one.name == caller), "")
-        near = {edge.target: self.kind_of(edge.target) for edge in self.graph.dependencies(caller)}
+        chosen = [one for one in self._needs(caller) if self.technology(one.name) == technology]
+        if not chosen:
+            every = sorted({*self.technologies, *self.graph.kinds} - {caller})
+            chosen = [
+                Callee(name=name, kind=self.kind_of(name))
+                for name in every
+                if self.technology(name) == technology
+            ]
+        return chosen[0] if len(chosen) == 1 else None
+
+    def datastore_of(self, caller: str) -> Callee | None:
+        """The one datastore among a caller's dependencies, of whatever software."""
+        chosen = [
+            one
+            for one in self._needs(caller)
+            if one.kind == "datastore" or (self.technology(one.name) and one.kind != "queue")
+        ]
+        return chosen[0] if len(chosen) == 1 else None
+
+    def _needs(self, caller: str) -> list[Callee]:
+        """What the graph and the caller's own template say it depends on."""
+        near = {
+            edge.target: Callee(name=edge.target, kind=self.kind_of(edge.target))
+            for edge in self.graph.dependencies(caller)
+        }
         for one in self.layout.workloads:
             if one.name == caller:
                 for callee, _, _ in self.endpoints(one):
-                    near[callee.name] = callee.kind
-        chosen = {name: kind for name, kind in near.items() if self.technology(name) == technology}
-        if not chosen:
-            every = {*self.technologies, *self.graph.kinds} - {caller}
-            chosen = {name: self.kind_of(name) for name in every if self.technology(name) == technology}
-        if len(chosen) != 1:
-            return None
-        name, kind = next(iter(chosen.items()))
-        return Callee(name=name, kind=kind, namespace=namespace)
+                    near[callee.name] = callee
+        return list(near.values())
 
     def endpoints(self, workload: WorkloadView) -> Iterable[tuple[Callee, int | None, str]]:
         """What a workload's written environment and arguments name: callee, port, and the variable."""

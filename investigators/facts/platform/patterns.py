@@ -114,23 +114,28 @@ DATABASES = (
     _p("migration_failed", "unknown column", r"Unknown column '(?P<name>[\w.]+)' in", "mysql"),
     _p("migration_failed", "no such table|no such column|has no column named",
        r"no such (?:table|column): (?P<name>[\w.]+)|table \S+ has no column named", "sqlite"),
-    _p("migration_failed", "migration|migrations|locate revision|databasechangeloglock|change log lock",
+    _p("migration_failed", "migration|dirty database|locate revision|databasechangeloglock|change log lock",
        r"FlywayException|Migrations? (?:have )?failed|migration [`\"']?(?P<name>[\w.-]+)[`\"']? failed|"
        r"Dirty database version|unapplied migration|Can't locate revision identified by|"
        r"Could not acquire change log lock|LiquibaseException|pending migrations|PendingMigrationError"),
     _p("migration_failed", "in the current database",
        r"The (?:table|column) `(?P<name>[\w.]+)` does not exist in the current database"),
-    _p("too_many_connections", "too many clients|remaining connection slots|too many connections|no "
-                               "more connections",
-       r"sorry, too many clients already|remaining connection slots are reserved|too many connections|"
-       r"no more connections allowed"),
-    _p("too_many_connections", "max number of clients|too many open connections",
-       r"max number of clients reached|too many open connections"),
-    _p("db_deadlock", "deadlock", r"deadlock detected|Deadlock found when trying to get lock|ORA-00060|"
-       r"was deadlocked on lock"),
-    _p("lock_contention", "lock", r"Lock wait timeout exceeded|canceling statement due to lock timeout|"
-       r"still waiting for \w+Lock on|database is locked|could not obtain lock on|"
-       r"LockTimeout|Unable to acquire .{0,30}lock within"),
+    _p("too_many_connections", "too many clients|remaining connection slots",
+       r"sorry, too many clients already|remaining connection slots are reserved", "postgresql"),
+    _p("too_many_connections", "max number of clients", r"max number of clients reached", "redis"),
+    _p("too_many_connections", "too many open connections", r"too many open connections", "mongodb"),
+    _p("too_many_connections", "error 1040", r"Error 1040", "mysql"),
+    _p("too_many_connections", "too many connections|no more connections",
+       r"too many connections|no more connections allowed"),
+    _p("db_deadlock", "deadlock detected", r"deadlock detected", "postgresql"),
+    _p("db_deadlock", "deadlock found", r"Deadlock found when trying to get lock", "mysql"),
+    _p("db_deadlock", "ora-00060|deadlocked", r"ORA-00060|was deadlocked on lock"),
+    _p("lock_contention", "lock wait timeout", r"Lock wait timeout exceeded", "mysql"),
+    _p("lock_contention", "lock timeout|still waiting for|could not obtain lock",
+       r"canceling statement due to lock timeout|still waiting for \w+Lock on|could not obtain lock on",
+       "postgresql"),
+    _p("lock_contention", "database is locked|locktimeout|unable to acquire",
+       r"database is locked|LockTimeout|Unable to acquire .{0,30}lock within"),
     _p("lock_contention", "writeconflict", r"WriteConflict", "mongodb"),
     _p("db_disk_full", "no space left on device|disk is full|is full|flood stage|disk resource "
                        "limit|free disk space",
@@ -156,6 +161,9 @@ OTHERS = (
                          "waitqueuetimeout|while checking out a connection",
        r"timeout exceeded when trying to connect|ConnectionAcquireTimeoutError|WaitQueueTimeout|"
        r"while checking out a connection"),
+    _p("thread_pool_exhausted", "rejectedexecution|worker_connections|maxrequestworkers|max_children",
+       r"RejectedExecutionException|worker_connections are not enough|reached MaxRequestWorkers|"
+       r"reached pm\.max_children"),
     _p("rate_limited", "429|rate limit|too many requests|ratelimit|throttl|rate exceeded|"
                        "requestlimitexceeded|slowdown",
        r"429 Too Many Requests|\b(?:status|code|HTTP)\W{0,12}(?:code\W{0,3})?429\b|rate "
@@ -231,6 +239,7 @@ OTHERS = (
 )  # fmt: skip
 
 PATTERNS = (*NAMES, *DATABASES, *OTHERS)
+DATASTORE_KINDS = frozenset({*(one.kind for one in DATABASES), "pool_exhausted"})
 
 _PLACES = tuple(
     re.compile(text, re.IGNORECASE)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from investigators.facts.platform.names import Callee, Names, technology_of_port
-from investigators.facts.platform.patterns import PATTERNS, Pattern, places
+from investigators.facts.platform.patterns import DATASTORE_KINDS, PATTERNS, Pattern, places
 from investigators.world.world import Line, World
 
 RECENT = timedelta(minutes=30)
@@ -80,7 +80,11 @@ def _matched(lines: Iterable[Line], patterns: Sequence[Pattern]) -> Iterable[tup
             or "resolv" in low
             or "tls" in low
             or "https" in low
+            or "auth" in low
             or "revoked" in low
+            or "unable" in low
+            or "dirty" in low
+            or "full" in low
             or "exce" in low
             or "refus" in low
             or "denied" in low
@@ -154,7 +158,8 @@ def _symptom(pattern: Pattern, line: Line, names: Names) -> Symptom:
         callee = names.resolve(host, namespace) if host else None
         return _made(pattern, line, line.service, host, number, groups, callee)
     own = names.technology(line.service)
-    if pattern.technology and own == pattern.technology:
+    stored = pattern.kind in DATASTORE_KINDS
+    if own and (own == pattern.technology or (stored and not pattern.technology)):
         # A server's own log: what it says is about itself.
         callee = Callee(name=line.service, kind=names.kind_of(line.service), namespace=namespace)
         return _made(pattern, line, "", "", None, groups, callee)
@@ -162,7 +167,9 @@ def _symptom(pattern: Pattern, line: Line, names: Names) -> Symptom:
     for place, where in named:
         resolved = names.resolve(place, namespace)
         if resolved is not None and resolved.name != line.service:
-            if callee is None or (resolved.known and not callee.known):
+            # A name says more than the address that it was looked up to.
+            clearer = not resolved.name[0].isdigit() and callee is not None and callee.name[0].isdigit()
+            if callee is None or (resolved.known and not callee.known) or (clearer and not callee.known):
                 callee, host, number = resolved, place, where
             if callee.known:
                 break
@@ -171,6 +178,8 @@ def _symptom(pattern: Pattern, line: Line, names: Names) -> Symptom:
     technology = pattern.technology or technology_of_port(number) or _spoken(line.text)
     if (callee is None or not callee.known) and technology and not host:
         callee = names.of_technology(line.service, technology)
+    if callee is None and stored and not host:
+        callee = names.datastore_of(line.service)
     if callee is not None and technology and not callee.known:
         better = names.of_technology(line.service, technology)
         callee = better if better is not None and callee.kind != "external" else callee
