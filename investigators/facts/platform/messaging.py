@@ -28,7 +28,8 @@ _DEPTH = re.compile(
 _SAME = 3
 """As often must one message fail before it is the message's fault."""
 _OFFSET = re.compile(r"offset[ =:]+(\d+)", re.I)
-_PARTITION = re.compile(r"partition[ =:]+([\w.-]+)|topic[ =:]+\W?([\w.-]+)", re.I)
+_PARTITION = re.compile(r"partition[ =:]+([\w.-]+)", re.I)
+_TOPIC = re.compile(r"topic[ =:]+\W?([\w.-]+)", re.I)
 _KINDS = ("consumer_lag", "queue_backlog", "poison_message")
 
 
@@ -119,9 +120,8 @@ def _message(one: Symptom) -> str:
     offset = _OFFSET.search(one.line.text)
     if offset is None:
         return f"message {one.name}" if one.name else ""
-    partition = _PARTITION.search(one.line.text)
-    where = one.name or (partition[1] or partition[2] if partition else "")
-    return f"{where} offset {offset[1]}".strip()
+    places = [match[1] for each in (_TOPIC, _PARTITION) if (match := each.search(one.line.text))]
+    return f"{one.name or ' '.join(places)} offset {offset[1]}".strip()
 
 
 def _said(scene: Scene) -> Iterator[Fact]:

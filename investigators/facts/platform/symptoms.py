@@ -81,6 +81,7 @@ def _matched(lines: Iterable[Line], patterns: Sequence[Pattern]) -> Iterable[tup
             or "tls" in low
             or "https" in low
             or "auth" in low
+            or "token" in low
             or "revoked" in low
             or "unable" in low
             or "dirty" in low

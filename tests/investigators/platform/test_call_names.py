@@ -53,7 +53,7 @@ NAMES = [
             "NameResolutionError(\"<urllib3.connection.HTTPConnection object>: Failed to resolve 'cartt' "
             '([Errno -2] Name or service not known)"))',
             "Node": "Error: getaddrinfo ENOTFOUND cartt\n    at GetAddrInfoReqWrap.onlookup",
-            "nginx": '2026/03/01 11:55:00 [emerg] 1#1: host not found in upstream "cartt" in /etc/nginx/nginx.conf:12',
+            "nginx": '[emerg] 1#1: host not found in upstream "cartt" in /etc/nginx/nginx.conf:12',
             "gRPC": "DNS resolution failed for cartt:7070: C-ares status is not ARES_SUCCESS "
             "qtype=A name=cartt "
             "is_balancer=0: Domain name not found",

@@ -19,7 +19,8 @@ SHOP = [
 CALLS_CART = {
     "Go by address": "dial tcp 10.96.5.5:80: connect: connection refused",
     "Go by pod address": "dial tcp 10.244.7.7:8080: connect: connection refused",
-    "Go gRPC": 'rpc error: code = Unavailable desc = connection error: desc = "transport: Error while dialing: '
+    "Go gRPC": "rpc error: code = Unavailable desc = connection error: desc = "
+    '"transport: Error while dialing: '
     'dial tcp 10.96.5.5:80: connect: connection refused"',
     "Go by name": 'Get "http://cart:80/api": dial tcp 10.96.5.5:80: connect: connection refused',
     "Java": "java.net.ConnectException: Connection refused: cart/10.96.5.5:80",
@@ -42,7 +43,8 @@ CALLS_CART = {
 }
 REFUSED = CALLS_CART["Go by address"]
 TIMEOUTS = {
-    "Go": 'Get "http://cart:80/api": context deadline exceeded (Client.Timeout exceeded while awaiting headers)',
+    "Go": 'Get "http://cart:80/api": context deadline exceeded '
+    "(Client.Timeout exceeded while awaiting headers)",
     "Python": "HTTPConnectionPool(host='cart', port=80): Read timed out. (read timeout=5)",
     "nginx": "upstream timed out (110: Operation timed out) while reading response header from "
     "upstream, client: "
