@@ -35,21 +35,21 @@ def _configured(scene: Scene, workload: WorkloadView) -> Iterator[Fact]:
             split = scene.names.split(host, workload.namespace)
             if split is None or split in scene.layout.services or split[0] not in scene.names.namespaces:
                 continue
-            known = split[1] in scene.world.graph.kinds or scene.names.resolve(host, workload.namespace)
             failing = [
                 one
                 for one in scene.symptoms.of("dns_unknown_name")
                 if one.caller == workload.name and scene.names.split(one.host, workload.namespace) == split
             ]
             near = _near(scene, split, workload.name)
-            if not (near or failing) or (port is None and not failing and known is None):
+            if not (near or failing):
                 continue
             said = f"no Service {split[1]} in {split[0]}" + (f", but {near}" if near else "")
             detail = f"{workload.name} is told to call {host} ({variable or 'argument'}); there is {said}"
             if failing:
                 detail += "; its log says the name does not exist"
             cited = (workload.thing.evidence, *scene.cluster.looked("Service"), *cite(failing))
-            confidence = 0.97 if failing and near else 0.8
+            # A bare word that looks like a Service may be anything, as long as no lookup of it fails.
+            confidence = (0.97 if near else 0.8) if failing else 0.8 if port or "://" in value else 0.5
             yield service(workload.name).found("service_name_wrong", confidence, cited, "call.config", detail)
 
 

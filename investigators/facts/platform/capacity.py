@@ -46,6 +46,8 @@ def _quiet(scene: Scene, facts: list[Fact]) -> Iterator[Fact]:
         "cpu_saturation": "container_cpu_usage_seconds_total",
         "memory_near_limit": "container_memory_working_set_bytes",
     }
+    if not scene.world.looked("metric.survey"):
+        return
     taken = {(fact.kind, fact.subject) for fact in facts}
     for name in scene.services:
         for kind in _METRIC_KINDS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.domain.evidence import Fact
+from bot.domain.evidence import Fact, FactVerdict
 from investigators.facts.charge import WorldRule
 from investigators.facts.platform import (
     blocked,
@@ -41,7 +41,14 @@ def _path(world: World) -> list[Fact]:
 
 def _machines(world: World) -> list[Fact]:
     scene = Scene(world)
-    return [fact for family in (nodes, node_load, node_network, load) for fact in family.check(scene)]
+    facts = [fact for family in (nodes, node_load, node_network, load) for fact in family.check(scene)]
+    found = {(fact.kind, fact.subject) for fact in facts if fact.verdict is FactVerdict.FOUND}
+    # The kubelet's thresholds are far out: that none was crossed does not contradict a metric.
+    return [
+        fact
+        for fact in facts
+        if fact.verdict is not FactVerdict.ABSENT or (fact.kind, fact.subject) not in found
+    ]
 
 
 WORLD_RULES: tuple[WorldRule, ...] = (

@@ -26,7 +26,7 @@ class Complaint:
     @property
     def itself(self) -> bool:
         """Whether the callee's own log says it."""
-        return any(not one.caller for one in self.symptoms)
+        return any(one.line.service and not one.caller for one in self.symptoms)
 
 
 def complaints(scene: Scene, symptoms: Iterable[Symptom]) -> list[Complaint]:

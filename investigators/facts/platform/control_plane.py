@@ -104,7 +104,7 @@ def _api_server(scene: Scene) -> Iterator[Fact]:
     for kind, found in told.items():
         callers = scene.callers(found)
         detail = f"{listed(callers)}: {clip(found[-1].line.text)}"
-        confidence = 0.7 + 0.15 * (len(callers) > 1)
+        confidence = 0.9 if kind == "api_certificate_expired" else 0.7 + 0.15 * (len(callers) > 1)
         yield service("kube-apiserver").found(kind, confidence, cite(found), "control.api", detail)
     yield from _api_metrics(scene)
 

@@ -30,6 +30,13 @@ class Levels:
 
 def levels(scene: Scene, track: Track, *, counter: bool = False) -> Levels | None:
     """None where the series has nothing to say about the incident's time."""
+    key = (id(track), counter)
+    if key not in scene.levels:
+        scene.levels[key] = _levels(scene, track, counter)
+    return scene.levels[key]
+
+
+def _levels(scene: Scene, track: Track, counter: bool) -> Levels | None:
     samples = track.series.samples
     now = [one for one in samples if one.at >= scene.world.onset]
     if len(now) < 3:

@@ -22,13 +22,17 @@ _REQUESTS = re.compile(
     r"(?:requests?|calls|handled)_total\Z|(?:request|requests|duration|latency)\w*_count\Z", re.I
 )
 _BAD = re.compile(r"(?:error|failure|failed|exception)s?(?:_total|_count|_rate|_ratio)?\Z", re.I)
+_Spans = dict[str, list[TraceSpan]]
 _STATUS = ("code", "status", "status_code", "response_code", "http_status_code", "grpc_code", "grpc_status")
 
 
 def check(scene: Scene) -> list[Fact]:
-    facts = [*_times(scene), *_counts(scene), *_spans(scene)]
+    now, before = _halves(scene)
+    facts = [*_times(scene), *_counts(scene), *_spans(scene, now, before)]
+    if not scene.world.looked("metric.survey", "trace.spans"):
+        return facts
     taken = {(fact.kind, fact.subject) for fact in facts}
-    measured = _measured(scene)
+    measured = _measured(scene, now, before)
     for name in scene.services:
         for kind in (LATENCY, ERRORS, TRAFFIC):
             if (kind, name) in taken:
@@ -145,8 +149,7 @@ def _is_error(labels: Mapping[str, str]) -> bool:
     return False
 
 
-def _spans(scene: Scene) -> Iterator[Fact]:
-    now, before = _halves(scene)
+def _spans(scene: Scene, now: _Spans, before: _Spans) -> Iterator[Fact]:
     for name, spans in now.items():
         old = before.get(name, [])
         if len(spans) < 5 or len(old) < 5:
@@ -173,7 +176,7 @@ def _per_second(spans: Sequence[TraceSpan]) -> float:
     return len(spans) / seconds if seconds > 1 else 0.0
 
 
-def _halves(scene: Scene) -> tuple[dict[str, list[TraceSpan]], dict[str, list[TraceSpan]]]:
+def _halves(scene: Scene) -> tuple[_Spans, _Spans]:
     """Server spans by service, of the incident and of before."""
     now: dict[str, list[TraceSpan]] = {}
     before: dict[str, list[TraceSpan]] = {}
@@ -187,7 +190,7 @@ def _halves(scene: Scene) -> tuple[dict[str, list[TraceSpan]], dict[str, list[Tr
     return now, before
 
 
-def _measured(scene: Scene) -> dict[tuple[str, str], tuple[Evidence, ...]]:
+def _measured(scene: Scene, now: _Spans, before: _Spans) -> dict[tuple[str, str], tuple[Evidence, ...]]:
     """What was measured of each service, both before and now, by the kind it speaks about."""
     found: dict[tuple[str, str], dict[str, Evidence]] = {}
     for metric, tracks in scene.tracks.items():
@@ -197,13 +200,12 @@ def _measured(scene: Scene) -> dict[tuple[str, str], tuple[Evidence, ...]]:
         kinds += [TRAFFIC] if _REQUESTS.search(metric) else []
         kinds += [ERRORS] if _BAD.search(metric) else []
         for track in tracks if kinds else ():
-            level = levels(scene, track)
+            level = levels(scene, track, counter=metric.endswith(("_total", "_count", "_sum")))
             if level is None or level.before is None:
                 continue
             coded = any(key in track.series.labels for key in _STATUS)
             for kind in (*kinds, ERRORS) if coded and TRAFFIC in kinds else kinds:
                 found.setdefault((kind, track.object), {})[str(track.evidence.id)] = track.evidence
-    now, before = _halves(scene)
     for name in now.keys() & before.keys():
         if len(now[name]) >= 5 and len(before[name]) >= 5:
             for kind in (LATENCY, ERRORS, TRAFFIC):

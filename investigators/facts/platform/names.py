@@ -105,6 +105,8 @@ class Names:
     def called(self, service: Thing) -> Callee:
         """What a Service stands for: the one workload behind it, unless people know it by its own name."""
         name = service.name
+        if (service.namespace, name) == ("default", "kubernetes"):
+            return Callee(name="kube-apiserver", kind="service", namespace="default", service=service)
         key = (service.namespace, service.name)
         behind = {one.name for one in self.layout.behind[key]} or {
             pod.service for pod in self.layout.backends[key]
@@ -210,7 +212,7 @@ def hosts_in(variable: str, value: str) -> Iterable[tuple[str, int | None]]:
     address. A list separated by commas names several."""
     if len(value) > 2_000:
         return
-    bare = bool(re.search(r"host|addr|server|endpoint|url|uri|service|broker|node|peer", variable, re.I))
+    bare = bool(re.search(r"host|addr|server|endpoint|url|uri|broker|peer|(?:service|svc)\Z", variable, re.I))
     for piece in re.split(r"[,\s]+", value):
         match = ENDPOINT.match(piece.strip("\"'"))
         if match is None:

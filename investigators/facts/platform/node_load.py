@@ -37,6 +37,8 @@ def check(scene: Scene) -> list[Fact]:
 
 def _quiet(scene: Scene, facts: list[Fact]) -> Iterator[Fact]:
     """Of nodes that the incident's services run on, where their idle time is known."""
+    if not scene.world.looked("metric.survey"):
+        return
     names = {pod.node for name in scene.services for pod in scene.layout.pods_of(name) if pod.node}
     hit = {fact.subject for fact in facts if fact.kind == "node_cpu_pressure"}
     for name in sorted(names - hit):

@@ -44,15 +44,17 @@ class _Gap:
 
 
 def check(scene: Scene) -> list[Fact]:
-    facts = [*_dropped(scene), *_resent(scene), *_probed(scene), *_between_spans(scene)]
-    return [*facts, *_quiet(scene, facts)]
-
-
-def _quiet(scene: Scene, facts: Sequence[Fact]) -> Iterator[Fact]:
-    """From spans of both sides of the subject's own calls."""
-    taken = {(fact.kind, fact.subject) for fact in facts}
     gaps = _gaps(scene)
+    facts = [*_dropped(scene), *_resent(scene), *_probed(scene), *_between_spans(scene, gaps)]
+    return [*facts, *_quiet(scene, facts, gaps)]
+
+
+def _quiet(scene: Scene, facts: Sequence[Fact], gaps: Sequence[_Gap]) -> Iterator[Fact]:
+    """From spans of both sides of the subject's own calls."""
     looked = scene.world.looked("trace.spans")
+    if not looked and not scene.world.looked("metric.survey"):
+        return
+    taken = {(fact.kind, fact.subject) for fact in facts}
     for name in scene.services:
         own = [gap for gap in gaps if name in (gap.caller, gap.callee)]
         for kind in (DELAY, LOSS):
@@ -141,9 +143,8 @@ def _probed(scene: Scene) -> Iterator[Fact]:
                 yield _subject(scene, track).found(DELAY, 0.85, (track.evidence,), "network.probe", detail)
 
 
-def _between_spans(scene: Scene) -> Iterator[Fact]:
+def _between_spans(scene: Scene, gaps: Sequence[_Gap]) -> Iterator[Fact]:
     """Charges the one service, or node, that all slowed edges have in common and whose edges all slowed."""
-    gaps = _gaps(scene)
     slow = [gap for gap in gaps if gap.slow]
     if not slow or len(gaps) < 2:
         # A single edge cannot tell the network from the tracer.

@@ -78,6 +78,8 @@ def _quiet(scene: Scene, facts: Iterable[Fact]) -> Iterator[Fact]:
     names |= {name for name in scene.world.subjects if _is_node(scene, name)}
     taken = {(fact.kind, fact.subject) for fact in facts}
     looked = scene.cluster.looked("Node")
+    if not looked:
+        return
     for name in sorted(names):
         for kind in _QUIET:
             if (kind, name) in taken:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from bot.domain.evidence import Evidence, Fact, TraceSpan
 from investigators.facts.charge import Subject, service
@@ -15,6 +16,9 @@ from investigators.facts.platform.symptoms import RECENT, Symptom, Symptoms, rea
 from investigators.pack import complete, why_nothing
 from investigators.world.cluster import KubeEvent
 from investigators.world.world import Track, World
+
+if TYPE_CHECKING:
+    from investigators.facts.platform.levels import Levels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +39,7 @@ class Scene:
     def __init__(self, world: World) -> None:
         self.world = world
         self.cluster = world.cluster
+        self.levels: dict[tuple[int, bool], Levels | None] = {}
 
     @cached_property
     def layout(self) -> Layout:
@@ -140,6 +145,9 @@ class Scene:
         """For every subject without such a finding: absent when the kinds of objects were read whole, else
         unknown with the sources' reasons."""
         taken = {(fact.kind, fact.subject) for fact in skip}
+        if not any(self.cluster.asked.get(kind) for kind in needs):
+            # Where nobody runs Kubernetes its objects are no gap.
+            return []
         known = all(self.cluster.knows(kind) for kind in needs)
         looked = self.cluster.looked(*needs)
         facts: list[Fact] = []
@@ -159,6 +167,8 @@ class Scene:
         """The same from the subject's own log: absent when it was read whole and says nothing of the kind."""
         taken = {(fact.kind, fact.subject) for fact in skip}
         answers = self.world.looked("log.lines", "kubernetes.log")
+        if not answers:
+            return []
         facts: list[Fact] = []
         for name in self.services:
             own = tuple({line.evidence.id: line.evidence for line in self.world.lines_of(name)}.values())

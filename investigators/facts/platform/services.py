@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from bot.domain.evidence import Fact
 from investigators.facts.charge import Subject, service
@@ -16,6 +16,25 @@ _LISTENING = re.compile(
     r"(?:listening|serving|started|running|bound|server)\b.{0,60}?(?::|port\(?s?\)?:? ?)(\d{2,5})\b", re.I
 )
 _NEEDS = ("Service", "Pod")
+_GROUPING = frozenset(
+    {
+        "app.kubernetes.io/part-of",
+        "app.kubernetes.io/managed-by",
+        "app.kubernetes.io/version",
+        "helm.sh/chart",
+        "release",
+        "version",
+        "chart",
+        "heritage",
+        "tier",
+        "env",
+        "environment",
+        "team",
+        "track",
+        "pod-template-hash",
+    }
+)
+"""Labels that many workloads share: they do not say which one is meant."""
 
 
 def check(scene: Scene) -> list[Fact]:
@@ -87,17 +106,17 @@ def _selected(scene: Scene, workload: WorkloadView) -> bool:
     return any(workload in found for found in scene.layout.behind.values())
 
 
-def _nearness(selector: dict[str, str] | object, name: str, other: WorkloadView) -> float:
+def _nearness(selector: Mapping[str, str], name: str, other: WorkloadView) -> float:
     """How much a workload's labels look like what the selector means, from 0 to 1."""
-    if not isinstance(selector, dict):
-        return 0.0
+    telling = {key: value for key, value in selector.items() if key not in _GROUPING} or selector
     same = sum(other.labels.get(key) == value for key, value in selector.items()) / len(selector)
+    meant = any(other.labels.get(key) == value for key, value in telling.items())
     alike = max(
-        (likeness(value, other.labels[key]) for key, value in selector.items() if key in other.labels),
+        (likeness(value, other.labels[key]) for key, value in telling.items() if key in other.labels),
         default=0.0,
     )
     named = 0.9 if other.name == name else 0.8 * likeness(name, other.name)
-    return max(alike if alike >= 0.75 else 0.0, named, 0.6 * (same > 0) + 0.3 * same)
+    return max(alike if alike >= 0.75 else 0.0, named, 0.6 + 0.3 * same if meant else 0.0)
 
 
 def _target_port(scene: Scene, one: Thing, backends: tuple[PodView, ...]) -> Iterator[Fact]:

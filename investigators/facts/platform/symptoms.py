@@ -13,9 +13,9 @@ from investigators.world.world import Line, World
 
 RECENT = timedelta(minutes=30)
 """An alert fires some time after its cause; what is older than this before the onset is no part of it."""
-_MOST = 400
+_MOST = 60
 """As many lines of one kind and service are looked at closely; a flood says the same thing over and over."""
-_SETTLED = timedelta(minutes=20)
+_SETTLED = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +45,10 @@ class Symptoms:
 def read_symptoms(world: World, names: Names) -> Symptoms:
     """The symptoms of the incident's time that were not there just the same before it."""
     earliest = world.onset - RECENT
-    matched: list[tuple[Pattern, Line]] = []
-    older: list[tuple[Pattern, Line]] = []
-    for pattern, line in _matched(world.lines, PATTERNS):
-        (matched if line.at is None or line.at >= earliest else older).append((pattern, line))
-    usual = _usual(world, matched, older)
+    matched = list(
+        _matched((line for line in world.lines if line.at is None or line.at >= earliest), PATTERNS)
+    )
+    usual = _usual(world, matched)
     seen: Counter[tuple[str, str]] = Counter()
     every: list[Symptom] = []
     for pattern, line in matched:
@@ -64,10 +63,12 @@ def read_symptoms(world: World, names: Names) -> Symptoms:
 
 
 def _matched(lines: Iterable[Line], patterns: Sequence[Pattern]) -> Iterable[tuple[Pattern, Line]]:
+    needles = [(needle, pattern) for pattern in patterns for needle in pattern.needles]
+    whole = len(patterns) == len(PATTERNS)
     for line in lines:
         low = line.text.lower()
-        # Most lines complain of nothing; these stems cost far less than sixty expressions.
-        if not (
+        # Most lines complain of nothing; these stems cost far less than all needles.
+        if whole and not (
             "err" in low
             or "fail" in low
             or "timeout" in low
@@ -105,15 +106,13 @@ def _matched(lines: Iterable[Line], patterns: Sequence[Pattern]) -> Iterable[tup
             or "skew" in low
         ):
             continue
-        for pattern in patterns:
-            if any(needle in low for needle in pattern.needles) and pattern.regex.search(line.text):
+        for needle, pattern in needles:
+            if needle in low and pattern.regex.search(line.text):
                 yield pattern, line
                 break
 
 
-def _usual(
-    world: World, matched: Sequence[tuple[Pattern, Line]], older: Sequence[tuple[Pattern, Line]]
-) -> frozenset[tuple[str, str]]:
+def _usual(world: World, matched: Sequence[tuple[Pattern, Line]]) -> frozenset[tuple[str, str]]:
     """(kind, service) that a healthy time, or the time well before the onset, shows half as often or more."""
     now: Counter[tuple[str, str]] = Counter((pattern.kind, line.service) for pattern, line in matched)
     if not now:
@@ -122,14 +121,16 @@ def _usual(
     minutes = _minutes([min(present), world.now]) if present else 1.0
     usual: set[tuple[str, str]] = set()
     kinds = {pattern.kind for pattern, _ in matched}
+    asked = [pattern for pattern in PATTERNS if pattern.kind in kinds]
     if world.healthy_lines:
-        asked = [pattern for pattern in PATTERNS if pattern.kind in kinds]
         then = Counter((pattern.kind, line.service) for pattern, line in _matched(world.healthy_lines, asked))
         length = _minutes([line.at for line in world.healthy_lines if line.at is not None])
         usual |= {key for key, count in now.items() if then[key] / length >= 0.5 * count / minutes}
-    starts = [line.at for line in world.lines if line.at is not None and line.at < world.onset - RECENT]
-    if starts and world.onset - RECENT - min(starts) >= _SETTLED:
-        begin, end = min(starts), world.onset - RECENT
+    end = world.onset - RECENT
+    before_it = [line for line in world.lines if line.at is not None and line.at < end]
+    begin = min((line.at for line in before_it if line.at is not None), default=end)
+    if end - begin >= _SETTLED:
+        older = list(_matched(before_it, asked))
         middle = begin + (end - begin) / 2
         before = Counter((pattern.kind, line.service) for pattern, line in older)
         early = Counter((p.kind, line.service) for p, line in older if line.at and line.at < middle)

@@ -194,8 +194,8 @@ def world(
         changes=tuple(changes),
         asked={
             "log.lines": (text,),
-            **({"metric.survey": (evidence("metric.survey", "series"),)} if tracks else {}),
-            **({"trace.spans": (evidence("trace.spans", "spans"),)} if spans else {}),
+            "metric.survey": (evidence("metric.survey", "series", empty=not tracks),),
+            "trace.spans": (evidence("trace.spans", "spans", empty=not spans),),
         },
         _lines_by=index_lines(made),
     )

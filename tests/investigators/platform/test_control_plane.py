@@ -44,9 +44,13 @@ def _waiting(**more: object) -> Object:
 
 
 def _hook(policy: str = "Fail") -> Object:
-    return thing("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration", "guard", namespace="",
-                 webhooks=[{"name": "validate.guard.io", "failurePolicy": policy,
-                            "clientConfig": {"service": {"namespace": "guard", "name": "guard"}}}])  # fmt: skip
+    hook = {
+        "name": "validate.guard.io",
+        "failurePolicy": policy,
+        "clientConfig": {"service": {"namespace": "guard", "name": "guard"}},
+    }
+    kind = "ValidatingWebhookConfiguration"
+    return thing("admissionregistration.k8s.io/v1", kind, "guard", namespace="", webhooks=[hook])
 
 
 GUARD = service("guard", namespace="guard", port=443)
@@ -132,8 +136,8 @@ CASES = [
             API,
             logs={
                 "operator": [
-                    'Get "https://10.96.0.1:443/api": tls: failed to verify certificate: x509: certificate has '
-                    "expired or is not "
+                    'Get "https://10.96.0.1:443/api": tls: failed to verify certificate: '
+                    "x509: certificate has expired or is not "
                     "yet valid: current time 2026-03-01T11:55:00Z is after 2026-02-28T23:59:59Z"
                 ]
             },

@@ -40,6 +40,15 @@ SERVICES = [
         "service_selector_mismatch",
         says=("front",),
     ),
+    no(
+        "a worker that shares only the product's label",
+        world(
+            CART,
+            service("billing", {"app": "billing", "app.kubernetes.io/part-of": "shop"}),
+            app("mailer", labels={"app": "mailer", "app.kubernetes.io/part-of": "shop"}),
+        ),
+        "service_selector_mismatch",
+    ),
     no("a selector that fits", world(CART), "service_selector_mismatch", absent=True),
     no(
         "a workload without pods is no wrong selector",
