@@ -21,7 +21,7 @@ _AT_CALLEE = {
     "db_deadlock": 0.7,
 }
 _THREADS = "thread_pool_exhausted"
-_AT_CALLER = {"migration_failed": 0.85, "pool_exhausted": 0.8, _THREADS: 0.75}
+_AT_CALLER = {"disk_full": 0.9, "migration_failed": 0.85, "pool_exhausted": 0.8, _THREADS: 0.75}
 _KINDS = (*_AT_CALLEE, *_AT_CALLER, "db_auth_failed", "dependency_auth_failed")
 _WHAT = {
     "db_read_only": "takes no writes",
@@ -56,8 +56,6 @@ def _at_callee(scene: Scene, kind: str, confidence: float, one: Complaint) -> It
     if kind in ("lock_contention", "db_deadlock") and len(one.symptoms) < 2:
         # One transaction that loses is everyday life of a busy database.
         confidence = 0.4
-    if kind == "db_disk_full" and one.callee is None and not scene.names.technology(subject.name):
-        return
     name = f" ({one.last.name})" if one.last.name else ""
     what = one.callee.name if one.callee is not None else f"a database of {subject.name}"
     who = f"{listed(one.callers)}: " if one.callers else "its own log: "
@@ -71,6 +69,13 @@ def _at_caller(scene: Scene, kind: str, confidence: float, one: Complaint) -> It
     """The one who complains is to blame, unless several have the same trouble with one datastore."""
     said = clip(one.last.line.text)
     name = f" ({one.last.name})" if one.last.name else ""
+    if kind == "disk_full":
+        for caller in one.callers:
+            own = "db_disk_full" if scene.names.technology(caller) else kind
+            detail = f"{caller} has no disk space left: {said}"
+            subject = scene.subject_named(caller)
+            yield subject.found(own, confidence, cite(one.symptoms), "datastore.disk_full", detail)
+        return
     if one.callee is not None and len(one.callers) > 1:
         detail = f"{listed(one.callers)} have the same trouble with {one.callee.name}{name}: {said}"
         subject = scene.subject(one.callee)

@@ -165,9 +165,10 @@ def _calls(scene: Scene, spans: Sequence[TraceSpan]) -> dict[tuple[str, str], li
             continue
         child = children.get((span.trace_id, span.span_id))
         callee = child.service if child is not None and child.service != span.service else ""
-        if not callee and span.peer:
-            resolved = scene.names.resolve(span.peer.split("/")[-1].partition(":")[0])
-            callee = resolved.name if resolved is not None else span.peer
+        peer = span.peer or span.attributes.get("peer.service") or span.attributes.get("server.address", "")
+        if not callee and peer:
+            resolved = scene.names.resolve(peer.split("/")[-1].partition(":")[0])
+            callee = resolved.name if resolved is not None else peer
         if callee and callee != span.service:
             found.setdefault((span.service, callee), []).append(span)
     return found

@@ -19,9 +19,16 @@ _NOT_REQUESTS = re.compile(
     r"\A(?:go_|process_|jvm_gc|scrape_|prometheus_|apiserver_|etcd_|workqueue_|node_|probe_)"
 )
 _REQUESTS = re.compile(
-    r"(?:requests?|calls|handled)_total\Z|(?:request|requests|duration|latency)\w*_count\Z", re.I
+    r"(?:requests?|calls|handled)_total\Z|(?:request|requests|duration|latency)\w*_count\Z|"
+    r"requests?_per_sec\w*\Z|request_rate\w*\Z|(?:\A|_)(?:rps|qps)\Z",
+    re.I,
 )
-_BAD = re.compile(r"(?:error|failure|failed|exception)s?(?:_total|_count|_rate|_ratio)?\Z", re.I)
+_BAD = re.compile(
+    r"(?:\A|_)(?:errors?|failures?|failed|exceptions?|5xx)(?:\Z|_)(?!\w*(?:budget|"
+    r"limit|threshold))",
+    re.I,
+)
+_SHARE = re.compile(r"ratio|percent|pct|rate", re.I)
 _Spans = dict[str, list[TraceSpan]]
 _STATUS = ("code", "status", "status_code", "response_code", "http_status_code", "grpc_code", "grpc_status")
 
@@ -118,7 +125,8 @@ def _counts(scene: Scene) -> Iterator[Fact]:
         if share is not None and share >= 0.05 and share >= 3 * usual:
             detail = f"{share:.0%} of the requests of {name} fail, {usual:.0%} before"
         elif share is None and now > 0 and now >= 3 * before and now - before >= 0.05:
-            detail = f"{name} has {now:.2g} errors a second, {before:.2g} before ({track.series.name})"
+            per = "" if _SHARE.search(track.series.name) else " a second"
+            detail = f"{track.series.name} of {name} is {now:.2g}{per}, {before:.2g} before"
         else:
             continue
         yield service(name).found(ERRORS, 0.8, (track.evidence,), "load.errors", detail)
@@ -135,7 +143,15 @@ def _direction(track: Track) -> str:
 
 def _add(sums: dict[str, tuple[float, float, Track]], track: Track, rate: Levels) -> None:
     before, now, first = sums.get(track.object, (0.0, 0.0, track))
+    if _SHARE.search(track.series.name):
+        # Shares of different parts do not add up: the worst counts.
+        sums[track.object] = max((before, now, first), (rate.before or 0.0, rate.now, track), key=_now)
+        return
     sums[track.object] = (before + (rate.before or 0.0), now + rate.now, first)
+
+
+def _now(entry: tuple[float, float, Track]) -> float:
+    return entry[1]
 
 
 def _is_error(labels: Mapping[str, str]) -> bool:

@@ -145,6 +145,8 @@ class Names:
     def split(self, host: str, namespace: str) -> tuple[str, str] | None:
         """(namespace, Service name) of a host inside the cluster; None for any other host."""
         parts = host.rstrip(".").lower().split(".")
+        if len(parts) == 2 and parts[1] == "svc":
+            return namespace, parts[0]
         if "svc" in parts[2:]:
             at = parts.index("svc", 2)
             return parts[at - 1], parts[at - 2]

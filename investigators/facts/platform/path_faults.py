@@ -138,6 +138,12 @@ DEPENDENCIES = {
         "free or extend its volume",
         explains=OWN | {"db_read_only", "process_crash", "crashloop", "replication_lag", "disk_filling"},
     ),
+    "disk_full": fault(
+        "it has no disk space left",
+        0.93,
+        "free or extend the volume it writes to",
+        explains=OWN | {"disk_filling", "process_crash", "crashloop", "evicted"},
+    ),
     "db_deadlock": fault(
         "transactions deadlock in the datastore", 0.7, "see which statements lock each other"
     ),

@@ -27,6 +27,10 @@ def _p(kind: str, needles: str, regex: str, technology: str = "") -> Pattern:
 
 
 _HOST = r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?"
+_ANSWERED = (
+    r"(?:status|code|HTTP|returned|responded with|response|answered|got|received)\W{0,12}"
+    r"(?:(?:code|status)\W{0,3})?"
+)
 _Q = r"[\"'`“]?"
 
 NAMES = (
@@ -137,11 +141,18 @@ DATABASES = (
     _p("lock_contention", "database is locked|locktimeout|unable to acquire",
        r"database is locked|LockTimeout|Unable to acquire .{0,30}lock within"),
     _p("lock_contention", "writeconflict", r"WriteConflict", "mongodb"),
-    _p("db_disk_full", "no space left on device|disk is full|is full|flood stage|disk resource "
-                       "limit|free disk space",
-       r"(?:could not (?:extend|write|create) .*|WiredTiger.*|append only file.*|checkpoint file.*|PANIC.*|"
-       r"IOException: )No space left on device|Disk is full writing|The table '[^']+' is full|"
-       r"flood stage disk watermark|disk resource limit alarm set|[Ff]ree disk space is insufficient"),
+    _p("db_disk_full", "could not extend file|could not write to file|pg_wal",
+       r"could not (?:extend|write|create) .*No space left on device|PANIC: .*No space left on device",
+       "postgresql"),
+    _p("db_disk_full", "disk is full writing|is full",
+       r"Disk is full writing|The table '[^']+' is full", "mysql"),
+    _p("db_disk_full", "wiredtiger", r"WiredTiger.*No space left on device", "mongodb"),
+    _p("db_disk_full", "append only file", r"append only file.*No space left on device", "redis"),
+    _p("db_disk_full", "flood stage", r"flood stage disk watermark", "elasticsearch"),
+    _p("db_disk_full", "disk resource limit|free disk space",
+       r"disk resource limit alarm set|free disk space is insufficient", "rabbitmq"),
+    _p("disk_full", "no space left on device|enospc|disk quota exceeded",
+       r"No space left on device|ENOSPC|Disk quota exceeded"),
     _p("replication_lag", "replication|replica|wal segment|slave|recovery|oplog",
        r"replica(?:tion|)[ _]lag|(?:requested )?WAL segment \S+ has already been removed|too stale "
        r"to catch up|"
@@ -166,7 +177,7 @@ OTHERS = (
        r"reached pm\.max_children"),
     _p("rate_limited", "429|rate limit|too many requests|ratelimit|throttl|rate exceeded|"
                        "requestlimitexceeded|slowdown",
-       r"429 Too Many Requests|\b(?:status|code|HTTP)\W{0,12}(?:code\W{0,3})?429\b|rate "
+       r"429 Too Many Requests|\b" + _ANSWERED + r"429\b|rate "
        r"limit(?:ed)?(?: was)? (?:exceeded|reached|hit)|"
        r"Too Many Requests|ThrottlingException|Rate exceeded|RequestLimitExceeded|SlowDown|RateLimitError|"
        r"ResourceExhausted desc = .*(?:rate|quota)"),
@@ -217,7 +228,7 @@ OTHERS = (
        r"No route to host|EHOSTUNREACH|Network is unreachable"),
     _p("dependency_auth_failed", "401|unauthorized|unauthenticated|invalid_client|invalid_grant|api "
                                  "key|revoked|invalidclienttokenid|signaturedoesnotmatch|expiredtoken",
-       r"401 Unauthorized|\b(?:status|code|HTTP)\W{0,12}(?:code\W{0,3})?401\b|code = "
+       r"401 Unauthorized|\b" + _ANSWERED + r"401\b|code = "
        r"Unauthenticated|invalid_client|"
        r"invalid api key|(?:token|key|credential)s? (?:has been |was |is )?revoked|InvalidClientTokenId|"
        r"SignatureDoesNotMatch|ExpiredToken"),
@@ -226,7 +237,8 @@ OTHERS = (
        r"\d+ms exceeded|ESOCKETTIMEDOUT|"
        r"while reading response header from upstream|SocketTimeoutException|ReadTimeout|request timed out|"
        r"upstream request timeout|504 Gateway Time-?out|i/o timeout"),
-    _p("unavailable", "unavailable|bad gateway|no healthy upstream|no live upstreams|communications "
+    _p("unavailable", "unavailable|502|503|504|bad gateway|no healthy upstream|no live upstreams|"
+                      "communications "
                       "link|upstream connect error|failed to connect|econnreset|reset by peer|hang "
                       "up|broker may not|server selection",
        r"503 Service (?:Temporarily )?Unavailable|502 Bad Gateway|no healthy upstream|no live "
@@ -235,11 +247,11 @@ OTHERS = (
        r"ECONNRESET|"
        r"connection reset by peer|socket hang up|Connection reset|server selection (?:error|timeout)|"
        r"No servers found yet|No suitable servers found|Broker may not be available|"
-       r"\b(?:status|code|HTTP)\W{0,12}(?:code\W{0,3})?50[234]\b"),
+       r"\b" + _ANSWERED + r"50[234]\b"),
 )  # fmt: skip
 
 PATTERNS = (*NAMES, *DATABASES, *OTHERS)
-DATASTORE_KINDS = frozenset({*(one.kind for one in DATABASES), "pool_exhausted"})
+DATASTORE_KINDS = frozenset({*(one.kind for one in DATABASES), "pool_exhausted"}) - {"disk_full"}
 
 _PLACES = tuple(
     re.compile(text, re.IGNORECASE)

@@ -102,6 +102,11 @@ def _matched(lines: Iterable[Line], patterns: Sequence[Pattern]) -> Iterable[tup
             or "unknown" in low
             or "lag" in low
             or "429" in low
+            or "401" in low
+            or "502" in low
+            or "503" in low
+            or "504" in low
+            or "space" in low
             or "lock" in low
             or "skew" in low
         ):

@@ -256,6 +256,22 @@ CASES = [
         *DB,
         least=0.95,
     ),
+    case(
+        "an application's own disk",
+        world(SHOP, logs={"cart": ["java.io.IOException: No space left on device"]}),
+        "disk_full",
+        "cart",
+    ),
+    case("Go", world(SHOP, logs={"cart": ["write /data/x: no space left on device"]}), "disk_full", "cart"),
+    no("a database's own disk", world(SHOP, logs={"orders-db": ["No space left on device"]}), "disk_full"),
+    no("space between words", world(SHOP, logs={"cart": ["no space in the name"]}), "disk_full", absent=True),
+    unknown("a cut log", world(SHOP, logs={"cart": ["fine"]}, log_cut="cut"), "disk_full"),
+    case(
+        "a database that says little",
+        world(SHOP, logs={"orders-db": ["No space left on device"]}),
+        "db_disk_full",
+        *DB,
+    ),
     no(
         "a full disk of an application is not a database's",
         world(SHOP, logs={"stock": ["java.io.IOException: No space left on device"]}),

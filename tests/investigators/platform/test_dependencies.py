@@ -258,6 +258,13 @@ CASES = [
         "external",
         least=0.7,
     ),
+    case(
+        "a status in words",
+        world(SHOP, logs={"cart": ["POST https://api.stripe.com/v1/charges returned 503"] * 2}),
+        "external_outage",
+        "api.stripe.com",
+        "external",
+    ),
     no("a Service is not outside", world(SHOP, logs={"front": [REFUSED]}), "external_outage"),
     no("nothing outside fails", world(SHOP, logs={"cart": ["fine"]}), "external_outage", absent=True),
     unknown("an unread log", world(SHOP), "external_outage"),
