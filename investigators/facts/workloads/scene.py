@@ -1,0 +1,301 @@
+"""A world seen by workload: its pods, containers, revisions, events and log lines in one place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from bot.domain.evidence import Evidence
+from investigators.world.cluster import WORKLOADS, Cluster, KubeEvent, Thing, moment
+from investigators.world.world import Line, World, service_of_pod
+
+LEAD = timedelta(hours=1)
+"""How long before the first alert trouble still counts as this incident's: alerts wait, and events are kept
+for an hour."""
+CHRONIC = timedelta(hours=24)
+_APP_LABELS = ("app.kubernetes.io/name", "app", "k8s-app", "service")
+_REVISION = "deployment.kubernetes.io/revision"
+_HASH = re.compile(r"-[a-f0-9]{6,10}\Z")
+_JOB_HASH = re.compile(r"-\d{8,10}\Z")
+Json = Mapping[str, Any]
+EMPTY: Json = {}
+
+
+def mapping(value: object) -> Json:
+    return value if isinstance(value, Mapping) else EMPTY
+
+
+def objects(value: object) -> list[Json]:
+    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list | tuple) else []
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """One container of a pod: what is declared and how it is. ``init`` only for those that must end before
+    the pod starts."""
+
+    pod: Thing
+    name: str
+    init: bool
+    spec: Json
+    status: Json
+
+    @property
+    def waiting(self) -> Json:
+        return mapping(mapping(self.status.get("state")).get("waiting"))
+
+    @property
+    def waiting_reason(self) -> str:
+        return str(self.waiting.get("reason") or "")
+
+    @property
+    def running_since(self) -> datetime | None:
+        return moment(mapping(mapping(self.status.get("state")).get("running")).get("startedAt"))
+
+    @property
+    def ended(self) -> Json:
+        """How its latest finished run ended; empty when none did."""
+        now = mapping(mapping(self.status.get("state")).get("terminated"))
+        return now or mapping(mapping(self.status.get("lastState")).get("terminated"))
+
+    @property
+    def ended_at(self) -> datetime | None:
+        return moment(self.ended.get("finishedAt"))
+
+    @property
+    def exit_code(self) -> int | None:
+        code = self.ended.get("exitCode")
+        return code if isinstance(code, int) and not isinstance(code, bool) else None
+
+    @property
+    def restarts(self) -> int:
+        count = self.status.get("restartCount")
+        return count if isinstance(count, int) else 0
+
+    @property
+    def where(self) -> str:
+        return f"container {self.name} of pod {self.pod.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """A workload: ``service`` is what facts about it are charged to. ``spec`` and ``template`` are those of
+    its present pod template, or of its pod; ``revisions`` its ReplicaSets, newest first. ``seen`` False:
+    an alert names it, but its objects could not be read."""
+
+    service: str
+    name: str
+    namespace: str
+    top: Thing | None = None
+    template: Json = field(default_factory=dict)
+    pods: tuple[Thing, ...] = ()
+    boxes: tuple[Box, ...] = ()
+    revisions: tuple[Thing, ...] = ()
+    events: tuple[KubeEvent, ...] = ()
+    seen: bool = True
+
+    @property
+    def spec(self) -> Json:
+        return mapping(self.template.get("spec"))
+
+    @property
+    def containers(self) -> list[Json]:
+        return objects(self.spec.get("containers"))
+
+    @property
+    def all_containers(self) -> list[Json]:
+        return [*objects(self.spec.get("initContainers")), *self.containers]
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        first = self.top or next(iter(self.pods), None)
+        return () if first is None else (first.evidence,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """``mine`` are the workloads that the incident is about."""
+
+    world: World
+    units: tuple[Unit, ...]
+    mine: tuple[Unit, ...]
+    pod_events: Mapping[str, tuple[KubeEvent, ...]] = field(default_factory=dict)
+
+    @property
+    def cluster(self) -> Cluster:
+        return self.world.cluster
+
+    def recent(self, at: datetime | None) -> bool:
+        """Whether something of that time may belong to the incident; an unknown time may."""
+        return at is None or at >= self.world.onset - LEAD
+
+    def events_of(self, pod: Thing) -> tuple[KubeEvent, ...]:
+        return self.pod_events.get(f"{pod.namespace}/{pod.name}", ())
+
+    def lines(self, unit: Unit) -> tuple[Line, ...]:
+        """Its log lines that may belong to the incident, those of all its pods, oldest first per source."""
+        own = self.world.lines_of(unit.name)
+        if unit.service != unit.name:
+            own = ()
+        seen = {id(line) for line in own}
+        extra = [
+            line for pod in unit.pods for line in self.world.lines_of_pod(pod.name) if id(line) not in seen
+        ]
+        return tuple(line for line in (*own, *extra) if self.recent(line.at))
+
+    def grep(self, unit: Unit, needles: Sequence[str], pattern: re.Pattern[str]) -> list[Line]:
+        """Lines that match. ``needles`` are lower-case texts of which every match holds one: looking for
+        them first, in all lines at once, is what keeps this cheap."""
+        lines = self.lines(unit)
+        text = "\n".join(line.text for line in lines).lower()
+        if not any(needle in text for needle in needles):
+            return []
+        return [line for line in lines if pattern.search(line.text)]
+
+
+def scene_of(world: World) -> Scene:
+    """Every workload with at least one object, in a stable order."""
+    cluster = world.cluster
+    groups: dict[tuple[str, str], _Group] = {}
+    for kind in WORKLOADS:
+        for thing in cluster.of(kind):
+            group = groups.setdefault((thing.namespace, cluster.workload_name(thing)), _Group())
+            group.things.append(thing)
+    names: dict[str, tuple[str, str]] = {}
+    for pod in cluster.of("Pod"):
+        key = (pod.namespace, cluster.workload_name(pod))
+        names[f"{pod.namespace}/{pod.name}"] = key
+        groups.setdefault(key, _Group()).pods.append(pod)
+    pod_events: dict[str, list[KubeEvent]] = {}
+    for event in cluster.events:
+        kind, namespace, name = event.about
+        if kind == "Pod":
+            pod_events.setdefault(f"{namespace}/{name}", []).append(event)
+        about = _about(cluster, names, event)
+        if about is not None and (about in groups or kind in ("Pod", *WORKLOADS)):
+            groups.setdefault(about, _Group()).events.append(event)
+    places = {str(alert.labels["namespace"]) for alert in world.alerts if alert.labels.get("namespace")}
+    homes: dict[str, set[str]] = {}
+    for namespace, name in groups:
+        homes.setdefault(name, set()).add(namespace)
+    units = []
+    for (namespace, name), group in groups.items():
+        # The same name in another namespace is another service, whatever the alert calls its own.
+        foreign = len(homes[name]) > 1 and bool(places & homes[name]) and namespace not in places
+        service = f"{namespace}/{name}" if foreign else name
+        units.append(_unit(service, name, namespace, group))
+    mine = tuple(unit for unit in units if _concerned(cluster, unit, world.subjects))
+    if not cluster.knows("Pod") and cluster.asked:
+        named = {unit.service for unit in mine}
+        mine += tuple(
+            Unit(service=name, name=name, namespace="", seen=False)
+            for name in world.subjects
+            if name not in named
+        )
+    return Scene(
+        world=world,
+        units=tuple(units),
+        mine=mine,
+        pod_events={name: tuple(items) for name, items in pod_events.items()},
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class _Group:
+    things: list[Thing] = field(default_factory=list)
+    pods: list[Thing] = field(default_factory=list)
+    events: list[KubeEvent] = field(default_factory=list)
+
+
+def _about(cluster: Cluster, pods: Mapping[str, tuple[str, str]], event: KubeEvent) -> tuple[str, str] | None:
+    kind, namespace, name = event.about
+    if kind == "Pod":
+        return pods.get(f"{namespace}/{name}") or (namespace, service_of_pod(name))
+    thing = cluster.get(kind, namespace, name)
+    if thing is not None and kind in WORKLOADS:
+        return namespace, cluster.workload_name(thing)
+    if kind == "ReplicaSet":
+        return namespace, _HASH.sub("", name)
+    if kind == "Job":
+        return namespace, _JOB_HASH.sub("", name)
+    return (namespace, name) if kind in WORKLOADS else None
+
+
+def revision_of(thing: Thing) -> int:
+    """The revision a Deployment gave a ReplicaSet; 0 where it has none."""
+    value = mapping(thing.at("metadata", "annotations")).get(_REVISION)
+    return int(value) if isinstance(value, str) and value.isdecimal() else 0
+
+
+def _unit(service: str, name: str, namespace: str, group: _Group) -> Unit:
+    order = {kind: number for number, kind in enumerate(WORKLOADS)}
+    sets = [thing for thing in group.things if thing.kind == "ReplicaSet"]
+    sets.sort(key=lambda one: (revision_of(one), str(one.at("metadata", "creationTimestamp"))), reverse=True)
+    tops = sorted(
+        (thing for thing in group.things if thing.kind != "ReplicaSet"), key=lambda one: order[one.kind]
+    )
+    # A CronJob comes after the Jobs it made in the API's order, and is what they are named after.
+    top = next((one for one in tops if one.name == name), None) or next(iter([*tops, *sets]), None)
+    template: Json = {}
+    if top is not None:
+        template = mapping(top.at("spec", "template") or top.at("spec", "jobTemplate", "spec", "template"))
+    elif group.pods:
+        template = group.pods[0].data
+    return Unit(
+        service=service,
+        name=name,
+        namespace=namespace,
+        top=top,
+        template=template,
+        pods=tuple(group.pods),
+        boxes=tuple(box for pod in group.pods for box in boxes_of(pod)),
+        revisions=tuple(sets),
+        events=tuple(group.events),
+    )
+
+
+def boxes_of(pod: Thing) -> Iterable[Box]:
+    """Every container of a pod; a sidecar (an init container that keeps running) is none of the init ones."""
+    status = mapping(pod.at("status"))
+    for key, listed, init in (
+        ("initContainers", "initContainerStatuses", True),
+        ("containers", "containerStatuses", False),
+    ):
+        states = {str(one.get("name")): one for one in objects(status.get(listed))}
+        for spec in pod.items("spec", key):
+            name = str(spec.get("name"))
+            sidecar = spec.get("restartPolicy") == "Always"
+            yield Box(
+                pod=pod,
+                name=name,
+                init=init and not sidecar,
+                spec=spec,
+                status=states.get(name, EMPTY),
+            )
+
+
+def leaving(pod: Thing) -> bool:
+    """Whether the pod is being deleted: what ends in it then ends on purpose."""
+    return pod.at("metadata", "deletionTimestamp") is not None
+
+
+def condition(thing: Thing, kind: str) -> Json:
+    """The condition of that type; empty where there is none."""
+    return next((one for one in thing.items("status", "conditions") if one.get("type") == kind), EMPTY)
+
+
+def _concerned(cluster: Cluster, unit: Unit, subjects: Sequence[str]) -> bool:
+    if unit.service in subjects:
+        return True
+    if unit.service != unit.name or not subjects:
+        return False
+    if any(pod.name in subjects for pod in unit.pods):
+        return True
+    labels = mapping(mapping(unit.template.get("metadata")).get("labels"))
+    if any(labels.get(key) in subjects for key in _APP_LABELS):
+        return True
+    first = unit.top or next(iter(unit.pods), None)
+    return first is not None and any(one.name in subjects for one in cluster.services_of(first))
