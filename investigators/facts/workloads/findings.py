@@ -50,10 +50,11 @@ class Findings:
         *,
         of: str = "",
         began: datetime | None = None,
-        **values: float,
+        numbers: Mapping[str, float] | None = None,
     ) -> None:
         """``of`` names the object it was seen at, so that the same at several is counted; ``began`` is when
         it was first seen: trouble that is a day older than the alert is seldom its cause."""
+        values = dict(numbers or {})
         subject = service(whose.service) if isinstance(whose, Unit) else whose
         if began is not None:
             values["onset"] = began.timestamp()
