@@ -105,15 +105,18 @@ def _no_volume_fits(scene: Scene, claim: Thing) -> str | None:
             why.append(
                 f"{volume.name} is {volume.at('status', 'phase')}" + (f" for {other}" if other else "")
             )
-        elif volume.at("spec", "volumeMode", default="Filesystem") != mode:
-            why.append(f"{volume.name} has volumeMode {volume.at('spec', 'volumeMode', default='Filesystem')}, "
-                       f"the claim asks for {mode}")  # fmt: skip
+        elif (its := volume.at("spec", "volumeMode", default="Filesystem")) != mode:
+            why.append(f"{volume.name} has volumeMode {its}, the claim asks for {mode}")
         elif not modes <= have:
-            why.append(f"{volume.name} offers {', '.join(sorted(have))}, the claim asks for "
-                       f"{', '.join(sorted(modes))}")  # fmt: skip
+            why.append(
+                f"{volume.name} offers {', '.join(sorted(have))}, the claim asks for "
+                f"{', '.join(sorted(modes))}"
+            )
         elif (quantity(volume.at("spec", "capacity", "storage")) or 0.0) < size:
-            why.append(f"{volume.name} holds {volume.at('spec', 'capacity', 'storage')}, the claim asks for "
-                       f"{claim.at('spec', 'resources', 'requests', 'storage')}")  # fmt: skip
+            why.append(
+                f"{volume.name} holds {volume.at('spec', 'capacity', 'storage')}, the claim asks for "
+                f"{claim.at('spec', 'resources', 'requests', 'storage')}"
+            )
     if not why:
         return None
     return f"finds no volume: {'; '.join(why[:3])}"
