@@ -135,8 +135,8 @@ class Scene:
     def events_of(self, pod: Thing) -> tuple[KubeEvent, ...]:
         return self.pod_events.get(f"{pod.namespace}/{pod.name}", ())
 
-    def lines(self, unit: Unit) -> tuple[Line, ...]:
-        """Its log lines that may belong to the incident, those of all its pods, oldest first per source."""
+    def lines(self, unit: Unit, *, old: bool = False) -> tuple[Line, ...]:
+        """Its log lines that may belong to the incident (``old``: those before it too), of all its pods."""
         own = self.world.lines_of(unit.name)
         if unit.service != unit.name:
             own = ()
@@ -144,12 +144,14 @@ class Scene:
         extra = [
             line for pod in unit.pods for line in self.world.lines_of_pod(pod.name) if id(line) not in seen
         ]
-        return tuple(line for line in (*own, *extra) if self.recent(line.at))
+        return tuple(line for line in (*own, *extra) if old or self.recent(line.at))
 
-    def grep(self, unit: Unit, needles: Sequence[str], pattern: re.Pattern[str]) -> list[Line]:
+    def grep(
+        self, unit: Unit, needles: Sequence[str], pattern: re.Pattern[str], *, old: bool = False
+    ) -> list[Line]:
         """Lines that match. ``needles`` are lower-case texts of which every match holds one: looking for
         them first, in all lines at once, is what keeps this cheap."""
-        lines = self.lines(unit)
+        lines = self.lines(unit, old=old)
         text = "\n".join(line.text for line in lines).lower()
         if not any(needle in text for needle in needles):
             return []
@@ -280,6 +282,27 @@ def boxes_of(pod: Thing) -> Iterable[Box]:
 def leaving(pod: Thing) -> bool:
     """Whether the pod is being deleted: what ends in it then ends on purpose."""
     return pod.at("metadata", "deletionTimestamp") is not None
+
+
+def failing(scene: Scene, box: Box) -> bool:
+    """Whether a container does not do its work now, or ended badly lately."""
+    if leaving(box.pod) or box.init:
+        return False
+    if box.pod.at("status", "phase") == "Pending" or box.waiting:
+        return True
+    ended_badly = box.exit_code not in (None, 0) and scene.recent(box.ended_at)
+    return ended_badly or (box.running_since is not None and box.status.get("ready") is False)
+
+
+def earlier(unit: Unit, container: str) -> tuple[Json, Json]:
+    """The pod spec and that container of the revision before the present one; empty where there is none."""
+    for revision in unit.revisions[1:2]:
+        spec = mapping(revision.at("spec", "template", "spec"))
+        for one in (*objects(spec.get("containers")), *objects(spec.get("initContainers"))):
+            if one.get("name") == container:
+                return spec, one
+        return spec, EMPTY
+    return EMPTY, EMPTY
 
 
 def condition(thing: Thing, kind: str) -> Json:
