@@ -18,8 +18,8 @@ KIND = "volume_mount"
 NEEDS: Mapping[str, tuple[str, ...]] = {KIND: ("Pod", "Event")}
 _REASONS = frozenset({"FailedMount", "FailedAttachVolume", "FailedMapVolume", "VolumeFailedDelete"})
 _START = re.compile(
-    r"failed to (?:prepare|create) subPath|error mounting|not a directory: unknown|mount a directory onto a file"
-    r"|failed to prepare subPath|has volumeMode Block|has volumeMode Filesystem|failed to generate .*mounts?",
+    r"failed to (?:prepare|create) subPath|error mounting|not a directory: unknown"
+    r"|mount a directory onto a file|has volumeMode (?:Block|Filesystem)|failed to generate .*mounts?",
     re.IGNORECASE,
 )
 _TIMEOUT = re.compile(r"timed out waiting for the condition|context deadline exceeded", re.IGNORECASE)

@@ -41,9 +41,21 @@ _SHELL = re.compile(
     r"|invalid option --|no such file or directory: .*(?:entrypoint|\.sh)",
     re.IGNORECASE,
 )
-_SHELL_NEEDLES = ("not found", "can't open file", "cannot find module", "jarfile", "main class", "unknown flag",
-                  "unknown shorthand", "unknown option", "not defined", "unrecognized", "no module named",
-                  "invalid option", "no such file")  # fmt: skip
+_SHELL_NEEDLES = (
+    "not found",
+    "can't open file",
+    "cannot find module",
+    "jarfile",
+    "main class",
+    "unknown flag",
+    "unknown shorthand",
+    "unknown option",
+    "not defined",
+    "unrecognized",
+    "no module named",
+    "invalid option",
+    "no such file",
+)
 _READ_ONLY = re.compile(r"read-only file ?system|\bEROFS\b", re.IGNORECASE)
 _NON_ROOT = re.compile(
     r"runAsNonRoot and image (?:will run as root|has non-numeric user)|breaks non-root policy"
