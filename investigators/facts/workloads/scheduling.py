@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from bot.domain.evidence import Fact
@@ -133,6 +133,7 @@ def _explain(findings: Findings, nodes: Nodes, waiting: _Waiting, message: str) 
     )
     total, parts = taken_apart(message)
     spec = mapping(waiting.pod.at("spec")) if waiting.pod is not None else waiting.unit.spec
+    parts = tuple(_with_taints(nodes, spec, part) for part in parts)
     if not parts:
         parts = _reckoned(nodes, spec)
         total = len(nodes.every)
@@ -144,6 +145,16 @@ def _explain(findings: Findings, nodes: Nodes, waiting: _Waiting, message: str) 
                 findings.unsure(kind, waiting.unit, f"pod {waiting.name} is not scheduled: {shown}")
     for part in parts:
         _part(findings, nodes, waiting, spec, part, parts, total)
+
+
+def _with_taints(nodes: Nodes, spec: object, part: Part) -> Part:
+    """Newer schedulers no longer name the taints; the nodes do."""
+    if part.kind != "taint_not_tolerated" or not part.what.startswith("node(s)"):
+        return part
+    refusals = [one for one in nodes.refusals(mapping(spec)) if one.kind == part.kind]
+    taints = dict.fromkeys(one.what for one in refusals)
+    ordered = sorted(taints, key=lambda one: one.startswith(_ORDINARY))
+    return replace(part, what=", ".join(ordered) or "not named")
 
 
 def _reckoned(nodes: Nodes, spec: object) -> tuple[Part, ...]:
