@@ -189,7 +189,7 @@ def scene_of(world: World) -> Scene:
         foreign = len(homes[name]) > 1 and bool(places & homes[name]) and namespace not in places
         service = f"{namespace}/{name}" if foreign else name
         units.append(_unit(service, name, namespace, group))
-    mine = tuple(unit for unit in units if _concerned(cluster, unit, world.subjects))
+    mine = _concerned(cluster, units, world.subjects)
     if not cluster.knows("Pod") and cluster.asked:
         named = {unit.service for unit in mine}
         mine += tuple(
@@ -310,15 +310,23 @@ def condition(thing: Thing, kind: str) -> Json:
     return next((one for one in thing.items("status", "conditions") if one.get("type") == kind), EMPTY)
 
 
-def _concerned(cluster: Cluster, unit: Unit, subjects: Sequence[str]) -> bool:
-    if unit.service in subjects:
-        return True
-    if unit.service != unit.name or not subjects:
-        return False
-    if any(pod.name in subjects for pod in unit.pods):
-        return True
+def _concerned(cluster: Cluster, units: Sequence[Unit], subjects: Sequence[str]) -> tuple[Unit, ...]:
+    """The workloads that subjects name: by their own name or a pod's, else by app label or Service."""
+    mine: dict[int, Unit] = {}
+    for subject in subjects:
+        named = [
+            unit for unit in units if unit.service == subject or any(pod.name == subject for pod in unit.pods)
+        ]
+        for unit in named or [unit for unit in units if _goes_by(cluster, unit, subject)]:
+            mine[id(unit)] = unit
+    return tuple(mine.values())
+
+
+def _goes_by(cluster: Cluster, unit: Unit, name: str) -> bool:
     labels = mapping(mapping(unit.template.get("metadata")).get("labels"))
-    if any(labels.get(key) in subjects for key in _APP_LABELS):
+    if unit.service != unit.name:
+        return False
+    if any(labels.get(key) == name for key in _APP_LABELS):
         return True
     first = unit.top or next(iter(unit.pods), None)
-    return first is not None and any(one.name in subjects for one in cluster.services_of(first))
+    return first is not None and any(one.name == name for one in cluster.services_of(first))
