@@ -49,7 +49,7 @@ _COMMAND = re.compile(
     r"|: not found\b|exit code 12[67]",
     re.IGNORECASE,
 )
-_REFUSED = re.compile(r"connection refused", re.IGNORECASE)
+_REFUSED = re.compile(r"connection refused|failed to connect service", re.IGNORECASE)
 _NO_PORT = re.compile(r"strconv\.|couldn't find port|invalid port", re.IGNORECASE)
 _FRESH = timedelta(minutes=15)
 
