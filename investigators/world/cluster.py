@@ -254,8 +254,8 @@ def _thing(kind: str, data: Mapping[str, Any], evidence: Evidence) -> Thing | No
 
 
 def _event(thing: Thing) -> KubeEvent:
-    about = thing.at("involvedObject") or thing.at("regarding") or {}
-    series = thing.at("series") or {}
+    about = _object(thing.at("involvedObject")) or _object(thing.at("regarding"))
+    series = _object(thing.at("series"))
     first = moment(thing.at("firstTimestamp")) or moment(thing.at("eventTime")) or thing.created_at
     last = moment(thing.at("lastTimestamp")) or moment(series.get("lastObservedTime")) or first
     count = thing.at("count") or series.get("count") or 1
@@ -289,6 +289,10 @@ def _pods_by_owner(cluster: Cluster) -> Mapping[tuple[str, ...], tuple[Thing, ..
 def _event_order(event: KubeEvent) -> tuple[float, str]:
     last = event.last or event.first
     return (last.timestamp() if last else 0.0, event.thing.name)
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _mapping(value: object) -> Mapping[str, str]:

@@ -20,8 +20,9 @@ ONSET = NOW - timedelta(minutes=10)
 NS = "shop"
 Json = dict[str, Any]
 KINDS = (
-    "Pod", "Event", "Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job", "CronJob", "Service", "Node",
-    "ConfigMap", "Secret", "ServiceAccount", "PersistentVolumeClaim", "PersistentVolume", "StorageClass",
+    "Pod", "Event", "Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job", "CronJob", "Service",
+    "Node", "ConfigMap", "Secret", "ServiceAccount", "PersistentVolumeClaim",
+    "PersistentVolume", "StorageClass",
     "ResourceQuota", "LimitRange", "RoleBinding", "ClusterRoleBinding",
 )  # fmt: skip
 POD = "cart-7d9f8c6b5d-x2x4z"
@@ -284,8 +285,15 @@ def quota(name: str = "compute", *, hard: Mapping[str, str], used: Mapping[str, 
     )
 
 
-def pvc(name: str = "data", *, phase: str = "Pending", size: str = "10Gi", modes: Sequence[str] = ("ReadWriteOnce",),
-        storage_class: str | None = "fast", **spec: Any) -> Json:  # fmt: skip
+def pvc(
+    name: str = "data",
+    *,
+    phase: str = "Pending",
+    size: str = "10Gi",
+    modes: Sequence[str] = ("ReadWriteOnce",),
+    storage_class: str | None = "fast",
+    **spec: Any,
+) -> Json:
     body: Json = {"accessModes": list(modes), "resources": {"requests": {"storage": size}}, **spec}
     if storage_class is not None:
         body["storageClassName"] = storage_class

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -45,7 +45,7 @@ _SHOWN = 300
 _REFUSED = frozenset({"quota_exceeded", "limit_range_violated", "webhook_denied", "webhook_unreachable",
                       "pod_security_denied", "service_account_missing"})  # fmt: skip
 _OWNERS = ("Pod", "ReplicaSet", "Event")
-_NEEDS = {
+NEEDS: Mapping[str, tuple[str, ...]] = {
     "admission_denied": _OWNERS,
     "quota_exceeded": (*_OWNERS, "ResourceQuota"),
     "limit_range_violated": (*_OWNERS, "LimitRange"),
@@ -67,7 +67,7 @@ def check(world: World) -> list[Fact]:
         check_limits(findings, unit)
         _account(findings, unit)
         _forbidden_calls(findings, unit)
-    return findings.facts(_NEEDS)
+    return findings.facts(NEEDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from investigators.facts.workloads.findings import Source
 from investigators.facts.workloads.quantity import quantity
-from investigators.facts.workloads.scene import Scene, mapping, objects
+from investigators.facts.workloads.scene import Scene, mapping, objects, words
 from investigators.world.cluster import Thing
 
 _DEFAULT = "storageclass.kubernetes.io/is-default-class"
@@ -92,14 +92,14 @@ def _no_volume_fits(scene: Scene, claim: Thing) -> str | None:
     if isinstance(name, str) and scene.cluster.get("PersistentVolume", "", name) is None:
         return f"names volume {name}, which does not exist"
     size = quantity(claim.at("spec", "resources", "requests", "storage")) or 0.0
-    modes = set(claim.at("spec", "accessModes", default=[]))
+    modes = set(words(claim.at("spec", "accessModes")))
     mode = claim.at("spec", "volumeMode", default="Filesystem")
     why = []
     for volume in scene.cluster.of("PersistentVolume"):
         same = (volume.at("spec", "storageClassName") or "") == (claim.at("spec", "storageClassName") or "")
         if not same or (isinstance(name, str) and volume.name != name):
             continue
-        have = set(volume.at("spec", "accessModes", default=[]))
+        have = set(words(volume.at("spec", "accessModes")))
         if volume.at("status", "phase") != "Available":
             other = volume.at("spec", "claimRef", "name")
             why.append(

@@ -76,7 +76,9 @@ def look_up(scene: Scene, unit: Unit, endpoint: Endpoint) -> Known:
         namespaces = {one.namespace for one in services.of("Service")}
         place = labels[labels.index("svc") - 1] if "svc" in labels[1:4] else labels[-1]
         if place not in namespaces and "svc" not in labels[1:4]:
-            return Known(service=None, inside=False, missing="")
+            # A pod of a headless Service, or a name outside the cluster.
+            service = services.get("Service", unit.namespace, place) if len(labels) == 2 else None
+            return Known(service=service, inside=service is not None, missing="")
         namespace, inside = place, True
         at = labels.index("svc") - 2 if "svc" in labels[1:4] else len(labels) - 2
         name = labels[at] if at >= 0 else labels[0]

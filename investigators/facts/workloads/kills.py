@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-from investigators.facts.workloads.scene import Box, Scene
+from investigators.facts.workloads.scene import Box, Scene, whole
 from investigators.world.cluster import KubeEvent
 
 _KILLED = re.compile(r"failed (?:liveness|startup) probe|Container failed liveness probe", re.IGNORECASE)
@@ -36,7 +36,7 @@ def probe_kill(scene: Scene, box: Box) -> KubeEvent | None:
         at, first, last = box.ended_at, event.first, event.last
         if at is None or first is None or last is None:
             return event
-        grace = timedelta(seconds=float(box.pod.at("spec", "terminationGracePeriodSeconds", default=30)))
+        grace = timedelta(seconds=whole(box.pod.at("spec", "terminationGracePeriodSeconds"), 30))
         if first - _AROUND <= at <= last + _AROUND + grace:
             return event
     return None

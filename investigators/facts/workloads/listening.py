@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from investigators.facts.workloads.scene import Json, Scene, Unit, mapping, objects
+from investigators.facts.workloads.scene import Json, Scene, Unit, mapping, objects, words
 from investigators.world.cluster import Thing
 from investigators.world.world import Line
 
@@ -112,7 +112,7 @@ def told_ports(container: Json) -> dict[int, str]:
             match = re.search(r"(?:\A|:)(\d{2,5})/?\Z", value.strip())
             if match:
                 told[int(match[1])] = f"env {name}={value}"
-    words = [str(one) for one in (*(container.get("command") or ()), *(container.get("args") or ()))]
-    for match in _PORT_FLAG.finditer(" ".join(words)):
+    command = [*words(container.get("command")), *words(container.get("args"))]
+    for match in _PORT_FLAG.finditer(" ".join(command)):
         told[int(match[1])] = f"argument {match[0]}"
     return told

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from investigators.facts.workloads.quantity import quantities
-from investigators.facts.workloads.scene import mapping, objects
+from investigators.facts.workloads.scene import mapping, objects, words
 from investigators.facts.workloads.shortfall import requests_of
 from investigators.world.cluster import Cluster, Thing
 
@@ -123,7 +123,7 @@ def shown_terms(terms: Sequence[Mapping[str, Any]]) -> str:
     texts = []
     for term in terms:
         for one in objects(term.get("matchExpressions")):
-            values = ", ".join(str(value) for value in one.get("values") or ())
+            values = ", ".join(words(one.get("values")))
             texts.append(f"{one.get('key')} {one.get('operator')} {values}".strip())
     return "; ".join(texts)
 
@@ -144,7 +144,7 @@ def _term_matches(term: Mapping[str, Any], labels: Mapping[str, Any], name: str)
 
 
 def _holds(expression: Mapping[str, Any], labels: Mapping[str, Any]) -> bool:
-    key, values = str(expression.get("key")), [str(value) for value in expression.get("values") or ()]
+    key, values = str(expression.get("key")), words(expression.get("values"))
     value = labels.get(key)
     match expression.get("operator"):
         case "In":

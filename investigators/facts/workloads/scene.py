@@ -32,6 +32,15 @@ def objects(value: object) -> list[Json]:
     return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list | tuple) else []
 
 
+def words(value: object) -> list[str]:
+    """A list of texts, such as a command; empty for anything else."""
+    return [str(one) for one in value] if isinstance(value, list | tuple) else []
+
+
+def whole(value: object, default: int = 0) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else default
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Box:
     """One container of a pod: what is declared and how it is. ``init`` only for those that must end before
@@ -123,6 +132,8 @@ class Scene:
     units: tuple[Unit, ...]
     mine: tuple[Unit, ...]
     pod_events: Mapping[str, tuple[KubeEvent, ...]] = field(default_factory=dict)
+    _read: dict[tuple[str, str, bool], tuple[tuple[Line, ...], str]] = field(default_factory=dict)
+    """Each workload's lines and their lower-case text, kept from the first time they were asked for."""
 
     @property
     def cluster(self) -> Cluster:
@@ -137,25 +148,29 @@ class Scene:
 
     def lines(self, unit: Unit, *, old: bool = False) -> tuple[Line, ...]:
         """Its log lines that may belong to the incident (``old``: those before it too), of all its pods."""
-        own = self.world.lines_of(unit.name)
-        if unit.service != unit.name:
-            own = ()
-        seen = {id(line) for line in own}
-        extra = [
-            line for pod in unit.pods for line in self.world.lines_of_pod(pod.name) if id(line) not in seen
-        ]
-        return tuple(line for line in (*own, *extra) if old or self.recent(line.at))
+        return self._lines_and_text(unit, old)[0]
 
     def grep(
         self, unit: Unit, needles: Sequence[str], pattern: re.Pattern[str], *, old: bool = False
     ) -> list[Line]:
         """Lines that match. ``needles`` are lower-case texts of which every match holds one: looking for
         them first, in all lines at once, is what keeps this cheap."""
-        lines = self.lines(unit, old=old)
-        text = "\n".join(line.text for line in lines).lower()
+        lines, text = self._lines_and_text(unit, old)
         if not any(needle in text for needle in needles):
             return []
         return [line for line in lines if pattern.search(line.text)]
+
+    def _lines_and_text(self, unit: Unit, old: bool) -> tuple[tuple[Line, ...], str]:
+        key = (unit.namespace, unit.name, old)
+        if key not in self._read:
+            # Lines that name a service and no namespace are those of the one that the incident is about.
+            own = self.world.lines_of(unit.name) if unit.service == unit.name else ()
+            seen = {id(line) for line in own}
+            pods = (line for pod in unit.pods for line in self.world.lines_of_pod(pod.name))
+            every = (*own, *(line for line in pods if id(line) not in seen))
+            lines = tuple(line for line in every if old or self.recent(line.at))
+            self._read[key] = lines, "\n".join(line.text for line in lines).lower()
+        return self._read[key]
 
 
 def scene_of(world: World) -> Scene:

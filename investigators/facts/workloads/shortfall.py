@@ -8,7 +8,7 @@ from typing import Any
 from investigators.facts.charge import namespace
 from investigators.facts.workloads.findings import Findings
 from investigators.facts.workloads.quantity import quantities
-from investigators.facts.workloads.scene import Unit, mapping, objects
+from investigators.facts.workloads.scene import Unit, mapping, objects, whole
 from investigators.world.cluster import Thing
 
 _SLACK = 1e-6
@@ -47,10 +47,10 @@ def missing_pods(unit: Unit) -> tuple[Thing, int] | None:
     if thing is None or thing.at("metadata", "deletionTimestamp") is not None:
         return None
     if thing.kind in ("ReplicaSet", "StatefulSet"):
-        wanted, present = thing.at("spec", "replicas", default=1), thing.at("status", "replicas", default=0)
+        wanted, present = whole(thing.at("spec", "replicas"), 1), whole(thing.at("status", "replicas"))
         # In order: a StatefulSet does not try the next pod before the ones there are ready.
         ordered = thing.kind == "StatefulSet" and thing.at("spec", "podManagementPolicy") != "Parallel"
-        if ordered and thing.at("status", "readyReplicas", default=0) < present:
+        if ordered and whole(thing.at("status", "readyReplicas")) < present:
             return None
         return (thing, wanted - present) if wanted > present else None
     if thing.kind == "Job":
@@ -66,10 +66,10 @@ def lacking(unit: Unit) -> bool:
     if thing is None:
         return True
     if thing.kind == "DaemonSet":
-        wanted = thing.at("status", "desiredNumberScheduled", default=1)
-        return bool(thing.at("status", "currentNumberScheduled", default=0) < wanted)
+        wanted = whole(thing.at("status", "desiredNumberScheduled"), 1)
+        return whole(thing.at("status", "currentNumberScheduled")) < wanted
     if thing.kind in ("ReplicaSet", "StatefulSet"):
-        return bool(thing.at("status", "replicas", default=0) < thing.at("spec", "replicas", default=1))
+        return whole(thing.at("status", "replicas")) < whole(thing.at("spec", "replicas"), 1)
     return not unit.pods
 
 

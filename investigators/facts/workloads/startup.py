@@ -20,6 +20,7 @@ from investigators.facts.workloads.scene import (
     mapping,
     objects,
     scene_of,
+    words,
 )
 from investigators.ranking import human_time
 from investigators.world.world import Line, World
@@ -103,8 +104,8 @@ def _command(findings: Findings, unit: Unit, box: Box) -> None:
     reason = str(box.ended.get("reason") or box.waiting_reason)
     if not scene.recent(box.ended_at) or "exec format error" in text:
         return
-    command = [*(box.spec.get("command") or ()), *(box.spec.get("args") or ())]
-    ran = f" (command {' '.join(str(one) for one in command)[:120]})" if command else ""
+    command = [*words(box.spec.get("command")), *words(box.spec.get("args"))]
+    ran = f" (command {' '.join(command)[:120]})" if command else ""
     where, began = box.where, box.ended_at
     if reason == "PostStartHookError":
         detail = f"the postStart hook of {where} fails: {text[:200]}"
@@ -269,7 +270,7 @@ FAULTS = {
     ),
     "init_container_failed": Fault(
         title="an init container fails",
-        weight=0.8,
+        weight=0.9,
         explains=DOWN | {"crashloop", "process_crash"},
         spreads=CALLERS,
         steps=("Read the init container's log: kubectl logs POD -c INIT.",),

@@ -71,7 +71,8 @@ REFUSALS = [
     ),
     (
         "webhook_denied",
-        'Error creating: admission webhook "validation.gatekeeper.sh" denied the request: [require-owner] you '
+        'Error creating: admission webhook "validation.gatekeeper.sh" denied the request: '
+        "[require-owner] you "
         'must provide labels: {"owner"}',
         "require-owner",
     ),
@@ -156,7 +157,8 @@ def test_a_statefulset_a_daemonset_and_a_job_are_refused_in_their_own_words() ->
     job = workload("Job", "import")
     world = world_of(
         db, agent, job,
-        event(db, "FailedCreate", f'create Pod db-0 in StatefulSet db failed error: pods "db-0" is forbidden: {said}'),
+        event(db, "FailedCreate", f'create Pod db-0 in StatefulSet db failed error: pods "db-0" is '
+                                  f'forbidden: {said}'),
         event(agent, "FailedCreate", f'Error creating: pods "agent-x" is forbidden: {said}'),
         event(job, "FailedCreate", f'Error creating: pods "import-x" is forbidden: {said}'),
     )  # fmt: skip
@@ -275,7 +277,8 @@ def test_a_missing_service_account_is_found_without_an_event() -> None:
 
 
 RBAC_LINE = (
-    'configmaps is forbidden: User "system:serviceaccount:shop:default" cannot list resource "configmaps" in API '
+    'configmaps is forbidden: User "system:serviceaccount:shop:default" cannot list resource '
+    '"configmaps" in API '
     'group "" in the namespace "shop"'
 )
 

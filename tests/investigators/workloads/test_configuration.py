@@ -60,10 +60,13 @@ def test_what_a_container_lacks_is_named(kind: str, message: str, said: str) -> 
     ("kind", "message"),
     [
         ("secret_missing", 'MountVolume.SetUp failed for volume "tls" : secret "cart-tls" not found'),
-        ("config_map_missing", 'MountVolume.SetUp failed for volume "cfg" : configmap "cart-config" not found'),
-        ("config_map_key_missing", 'MountVolume.SetUp failed for volume "cfg" : configmap references non-existent '
+        ("config_map_missing", 'MountVolume.SetUp failed for volume "cfg" : configmap "cart-config" '
+                               'not found'),
+        ("config_map_key_missing", 'MountVolume.SetUp failed for volume "cfg" : configmap references '
+                                   'non-existent '
          "config key: app.yaml"),
-        ("secret_key_missing", 'MountVolume.SetUp failed for volume "tls" : references non-existent secret key: '
+        ("secret_key_missing", 'MountVolume.SetUp failed for volume "tls" : references non-existent '
+                               'secret key: '
          "tls.crt"),
     ],
 )  # fmt: skip
@@ -162,5 +165,8 @@ def test_an_error_without_a_message_leaves_the_cause_open() -> None:
 
 def test_a_mount_that_failed_for_a_moment_at_the_start_is_no_fault() -> None:
     up = healthy()
-    said = 'MountVolume.SetUp failed for volume "kube-api-access" : object "shop"/"kube-root-ca.crt" not registered'
+    said = (
+        'MountVolume.SetUp failed for volume "kube-api-access" : object "shop"/"kube-root-ca.crt" '
+        "not registered"
+    )
     assert not causes(check(world_of(up, event(up, "FailedMount", said, last=19))))

@@ -27,7 +27,10 @@ from tests.investigators.kube import (
 )
 
 ABSENT, FOUND, UNKNOWN = FactVerdict.ABSENT, FactVerdict.FOUND, FactVerdict.UNKNOWN
-TIMEOUT = 'Liveness probe failed: Get "http://10.1.2.3:8080/healthz": context deadline exceeded (Client.Timeout exceeded)'
+TIMEOUT = (
+    'Liveness probe failed: Get "http://10.1.2.3:8080/healthz": context deadline exceeded '
+    "(Client.Timeout exceeded)"
+)
 CPU = "container_cpu_usage_seconds_total"
 
 
@@ -102,9 +105,11 @@ def test_timeouts_alone_do_not_tell_a_hang() -> None:
 
 
 EVICTIONS = [
-    "The node was low on resource: memory. Threshold quantity: 100Mi, available: 52Mi. Container app was using "
+    "The node was low on resource: memory. Threshold quantity: 100Mi, available: 52Mi. Container app "
+    "was using "
     "900Mi, request is 100Mi, has larger consumption of memory. ",
-    "The node was low on resource: ephemeral-storage. Container app was using 9Gi, which exceeds its request of 0. ",
+    "The node was low on resource: ephemeral-storage. Container app was using 9Gi, which exceeds its "
+    "request of 0. ",
     "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi. ",
     'Container app exceeded its local ephemeral storage limit "1Gi". ',
     'Usage of EmptyDir volume "cache" exceeds the limit "500Mi". ',

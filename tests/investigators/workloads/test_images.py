@@ -40,40 +40,55 @@ MESSAGES = [
     ("image_tag_missing", OWN, RESOLVE.format(code="NotFound", image=OWN) + f"{OWN}: not found"),
     ("image_tag_missing", OWN, "rpc error: code = Unknown desc = Error response from daemon: manifest for "
      f"{OWN} not found: manifest unknown: manifest unknown"),
-    ("image_tag_missing", OWN, "rpc error: code = Unknown desc = reading manifest 1.99 in registry.example/shop/cart: "
+    ("image_tag_missing", OWN, "rpc error: code = Unknown desc = reading manifest 1.99 in "
+                               "registry.example/shop/cart: "
      "manifest unknown"),
-    ("image_name_wrong", HUB, RESOLVE.format(code="Unknown", image=HUB) + "pull access denied, repository does not "
+    ("image_name_wrong", HUB, RESOLVE.format(code="Unknown", image=HUB) + "pull access denied, "
+                                                                          "repository does not "
      "exist or may require authorization: server message: insufficient_scope: authorization failed"),
-    ("image_name_wrong", HUB, "rpc error: code = Unknown desc = Error response from daemon: pull access denied for "
-     "acme/cart, repository does not exist or may require 'docker login': denied: requested access to the resource "
+    ("image_name_wrong", HUB, "rpc error: code = Unknown desc = Error response from daemon: pull "
+                              "access denied for "
+     "acme/cart, repository does not exist or may require 'docker login': denied: requested access to "
+     "the resource "
      "is denied"),
-    ("image_name_wrong", OWN, "rpc error: code = Unknown desc = reading manifest 1.99 in registry.example/shop/cart: "
+    ("image_name_wrong", OWN, "rpc error: code = Unknown desc = reading manifest 1.99 in "
+                              "registry.example/shop/cart: "
      "name unknown: repository name not known to registry"),
-    ("image_pull_auth", OWN, RESOLVE.format(code="Unknown", image=OWN) + "unexpected status from HEAD request to "
+    ("image_pull_auth", OWN, RESOLVE.format(code="Unknown", image=OWN) + "unexpected status from HEAD "
+                                                                         "request to "
      "https://registry.example/v2/shop/cart/manifests/1.99: 401 Unauthorized"),
-    ("image_pull_auth", OWN, RESOLVE.format(code="Unknown", image=OWN) + "failed to authorize: failed to fetch oauth "
+    ("image_pull_auth", OWN, RESOLVE.format(code="Unknown", image=OWN) + "failed to authorize: failed "
+                                                                         "to fetch oauth "
      "token: unexpected status from GET request to https://registry.example/token: 403 Forbidden"),
     ("image_pull_auth", OWN, "rpc error: code = Unknown desc = Error response from daemon: Get "
      "https://registry.example/v2/shop/cart/manifests/1.99: no basic auth credentials"),
     ("image_pull_network", OWN, RESOLVE.format(code="Unknown", image=OWN) + "failed to do request: Head "
      "\"https://registry.example/v2/shop/cart/manifests/1.99\": dial tcp 10.9.8.7:443: i/o timeout"),
-    ("image_pull_network", OWN, RPC.format(code="Unknown", image=OWN) + "copy: httpReadSeeker: failed open: failed "
+    ("image_pull_network", OWN, RPC.format(code="Unknown", image=OWN) + "copy: httpReadSeeker: failed "
+                                                                        "open: failed "
      "to do request: Get \"https://registry.example/v2/\": net/http: TLS handshake timeout"),
     ("image_pull_network", OWN, RESOLVE.format(code="Unknown", image=OWN) + "failed to do request: Head "
-     "\"https://registry.example/v2/\": tls: failed to verify certificate: x509: certificate signed by unknown "
+     "\"https://registry.example/v2/\": tls: failed to verify certificate: x509: certificate signed "
+     "by unknown "
      "authority"),
-    ("image_registry_unreachable", OWN, RESOLVE.format(code="Unknown", image=OWN) + "failed to do request: Head "
+    ("image_registry_unreachable", OWN, RESOLVE.format(code="Unknown", image=OWN) + "failed to do "
+                                                                                    "request: Head "
      "\"https://registry.example/v2/\": dial tcp: lookup registry.example on 10.96.0.10:53: no such host"),
-    ("image_registry_unreachable", OWN, RESOLVE.format(code="Unknown", image=OWN) + "failed to do request: Head "
+    ("image_registry_unreachable", OWN, RESOLVE.format(code="Unknown", image=OWN) + "failed to do "
+                                                                                    "request: Head "
      "\"https://registry.example/v2/\": dial tcp 10.9.8.7:443: connect: connection refused"),
-    ("image_registry_unreachable", OWN, RESOLVE.format(code="Unknown", image=OWN) + "unexpected status from HEAD "
+    ("image_registry_unreachable", OWN, RESOLVE.format(code="Unknown", image=OWN) + "unexpected "
+                                                                                    "status from HEAD "
      "request to https://registry.example/v2/: 503 Service Unavailable"),
-    ("image_pull_rate_limited", HUB, RPC.format(code="Unknown", image=HUB) + "copy: httpReadSeeker: failed open: "
+    ("image_pull_rate_limited", HUB, RPC.format(code="Unknown", image=HUB) + "copy: httpReadSeeker: "
+                                                                             "failed open: "
      "unexpected status code https://registry-1.docker.io/v2/: 429 Too Many Requests - Server message: "
      "toomanyrequests: You have reached your unauthenticated pull rate limit."),
-    ("image_arch_mismatch", OWN, RPC.format(code="NotFound", image=OWN) + "resolve image: no match for platform in "
+    ("image_arch_mismatch", OWN, RPC.format(code="NotFound", image=OWN) + "resolve image: no match "
+                                                                          "for platform in "
      "manifest: not found"),
-    ("image_arch_mismatch", OWN, "rpc error: code = Unknown desc = Error response from daemon: no matching manifest "
+    ("image_arch_mismatch", OWN, "rpc error: code = Unknown desc = Error response from daemon: no "
+                                 "matching manifest "
      "for linux/arm64/v8 in the manifest list entries"),
 ]  # fmt: skip
 

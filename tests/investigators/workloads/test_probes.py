@@ -32,7 +32,10 @@ from tests.investigators.kube import (
 
 ABSENT, FOUND, UNKNOWN = FactVerdict.ABSENT, FactVerdict.FOUND, FactVerdict.UNKNOWN
 KILLED = "Container app failed liveness probe, will be restarted"
-OLD_KILLED = "Killing container with id docker://app:Container failed liveness probe.. Container will be killed and recreated."
+OLD_KILLED = (
+    "Killing container with id docker://app:Container failed liveness probe.. Container will "
+    "be killed and recreated."
+)
 PORT = [{"containerPort": 8080}]
 
 
@@ -51,19 +54,29 @@ def unready(tpl: Any, message: str, *, count: int = 30, **more: Any) -> list[Any
 
 
 REFUSED = 'Get "http://10.1.2.3:{port}/healthz": dial tcp 10.1.2.3:{port}: connect: connection refused'
-TIMEOUT = 'Get "http://10.1.2.3:8080/healthz": context deadline exceeded (Client.Timeout exceeded while awaiting headers)'
+TIMEOUT = (
+    'Get "http://10.1.2.3:8080/healthz": context deadline exceeded (Client.Timeout exceeded '
+    "while awaiting headers)"
+)
 
 SPECIFIC = [
     ("probe_path_wrong", get(path="/healthzz"), "HTTP probe failed with statuscode: 404"),
     ("probe_path_wrong", get(path="/admin"), "HTTP probe failed with statuscode: 403"),
-    ("probe_scheme_wrong", get(), "HTTP probe failed with statuscode: 400: Client sent an HTTP request to an HTTPS server."),
-    ("probe_scheme_wrong", get(scheme="HTTPS"), 'Get "https://10.1.2.3:8080/healthz": http: server gave HTTP response to HTTPS client'),
-    ("probe_scheme_wrong", get(), 'Get "http://10.1.2.3:8080/healthz": net/http: HTTP/1.x transport connection broken: malformed HTTP response "\\x15\\x03\\x01"'),
+    ("probe_scheme_wrong", get(), "HTTP probe failed with statuscode: 400: Client sent an HTTP "
+                                  "request to an HTTPS server."),
+    ("probe_scheme_wrong", get(scheme="HTTPS"), 'Get "https://10.1.2.3:8080/healthz": http: server '
+                                                'gave HTTP response to HTTPS client'),
+    ("probe_scheme_wrong", get(), 'Get "http://10.1.2.3:8080/healthz": net/http: HTTP/1.x transport '
+                                  'connection broken: malformed HTTP response "\\x15\\x03\\x01"'),
     ("probe_port_mismatch", get(9090), REFUSED.format(port=9090)),
-    ("probe_port_mismatch", {"tcpSocket": {"port": 9090}}, "dial tcp 10.1.2.3:9090: connect: connection refused"),
-    ("probe_port_mismatch", {"grpc": {"port": 9090}}, 'timeout: failed to connect service "10.1.2.3:9090" within 1s'),
+    ("probe_port_mismatch", {"tcpSocket": {"port": 9090}}, "dial tcp 10.1.2.3:9090: connect: "
+                                                           "connection refused"),
+    ("probe_port_mismatch", {"grpc": {"port": 9090}}, 'timeout: failed to connect service '
+                                                      '"10.1.2.3:9090" within 1s'),
     ("probe_port_mismatch", get("htpp"), 'strconv.Atoi: parsing "htpp": invalid syntax'),
-    ("probe_command_wrong", {"exec": {"command": ["pg_isredy"]}}, "OCI runtime exec failed: exec failed: unable to start container process: "
+    ("probe_command_wrong", {"exec": {"command": ["pg_isredy"]}}, "OCI runtime exec failed: exec "
+                                                                  "failed: unable to start container "
+                                                                  "process: "
      'exec: "pg_isredy": executable file not found in $PATH: unknown'),
 ]  # fmt: skip
 
@@ -111,7 +124,8 @@ def test_a_liveness_kill_explains_the_restarts(message: str) -> None:
     tpl = probing("livenessProbe")
     dead = pod(tpl, status(state=waiting("CrashLoopBackOff"), last=ended(137), restarts=6))
     told = [
-        event(dead, "Unhealthy", "Liveness probe failed: HTTP probe failed with statuscode: 500", count=9, container="app"),
+        event(dead, "Unhealthy", "Liveness probe failed: HTTP probe failed with statuscode: "
+                                 "500", count=9, container="app"),
         event(dead, "Killing", message, kind="Normal", count=6, first=14, container="app"),
     ]  # fmt: skip
     detail = found(check, "probe_failing", world_of(dead, *told)).detail

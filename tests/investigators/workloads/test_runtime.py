@@ -99,7 +99,8 @@ def test_exit_137_without_memory_data_is_unknown() -> None:
 
 
 def test_exit_137_while_the_node_was_out_of_memory_is_an_oom_kill() -> None:
-    oom = event(("Node", "node-1"), "SystemOOM", "System OOM encountered, victim process: cart, pid: 7", ns="default",
+    oom = event(("Node", "node-1"), "SystemOOM", "System OOM encountered, victim process: cart, "
+                                                 "pid: 7", ns="default",
                 last=2)  # fmt: skip
     oom["involvedObject"]["namespace"] = ""
     assert "node-1 was out of memory" in found(check, "oom_killed", world_of(crashed(ended(137)), oom)).detail

@@ -36,7 +36,8 @@ MESSAGES = [
     ("insufficient_cpu", "0/3 nodes are available: 3 Insufficient cpu."),
     (
         "insufficient_cpu",  # up to 1.23
-        "0/3 nodes are available: 1 node(s) had taint {node-role.kubernetes.io/master: }, that the pod didn't "
+        "0/3 nodes are available: 1 node(s) had taint {node-role.kubernetes.io/master: }, that the "
+        "pod didn't "
         "tolerate, 2 Insufficient cpu.",
     ),
     ("insufficient_memory", f"0/3 nodes are available: 3 Insufficient memory.{PREEMPT}"),
@@ -48,7 +49,8 @@ MESSAGES = [
     ),
     (
         "taint_not_tolerated",  # 1.33 and later
-        "0/2 nodes are available: 2 node(s) had untolerated taint(s). no new claims to deallocate, preemption: "
+        "0/2 nodes are available: 2 node(s) had untolerated taint(s). no new claims to deallocate, "
+        "preemption: "
         "0/2 nodes are available: 2 Preemption is not helpful for scheduling.",
     ),
     (

@@ -31,11 +31,16 @@ from tests.investigators.kube import (
 
 ABSENT, UNKNOWN = FactVerdict.ABSENT, FactVerdict.UNKNOWN
 BACK_OFF = waiting("CrashLoopBackOff", "back-off 5m0s restarting failed container=app pod=cart_shop(1)")
-OCI = "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: "
+OCI = (
+    "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc "
+    "create failed: "
+)
 START = [
-    OCI + 'unable to start container process: exec: "cart-server": executable file not found in $PATH: unknown',
+    OCI + 'unable to start container process: exec: "cart-server": executable file not found in '
+          '$PATH: unknown',
     OCI + 'unable to start container process: exec: "/app/run.sh": permission denied: unknown',
-    OCI + 'unable to start container process: exec: "/app/cart": stat /app/cart: no such file or directory: unknown',
+    OCI + 'unable to start container process: exec: "/app/cart": stat /app/cart: no such file or '
+          'directory: unknown',
     "OCI runtime create failed: container_linux.go:380: starting container process caused: exec: \"cart\": "
     "executable file not found in $PATH: unknown",
     OCI + 'unable to start container process: error during container init: chdir to cwd ("/srv/nope") set in '
@@ -192,12 +197,14 @@ def test_the_general_kinds_are_explained() -> None:
 
 
 MOUNTS = [
-    "MountVolume.SetUp failed for volume \"pv-1\" : mount failed: exit status 32\nMounting command: mount\nOutput: "
+    "MountVolume.SetUp failed for volume \"pv-1\" : mount failed: exit status 32\nMounting command: "
+    "mount\nOutput: "
     "mount.nfs: Connection timed out",
     "MountVolume.MountDevice failed for volume \"pvc-1\" : rpc error: code = Internal desc = wrong fs type",
     "Multi-Attach error for volume \"pvc-1\" Volume is already used by pod(s) cart-old",
     "AttachVolume.Attach failed for volume \"pvc-1\" : rpc error: code = NotFound desc = instance not found",
-    "Unable to attach or mount volumes: unmounted volumes=[data], unattached volumes=[data kube-api-access]: timed "
+    "Unable to attach or mount volumes: unmounted volumes=[data], unattached volumes=[data "
+    "kube-api-access]: timed "
     "out waiting for the condition",
     'MountVolume.SetUp failed for volume "x" : hostPath type check failed: /data is not a directory',
 ]  # fmt: skip
@@ -229,8 +236,8 @@ def test_who_holds_a_volume_is_named() -> None:
     "message",
     [
         'failed to prepare subPath for volumeMount "cfg" of container "app"',
-        OCI
-        + 'unable to start container process: error mounting "/var/lib/kubelet/x" to rootfs at "/etc/app.conf": '
+        OCI + 'unable to start container process: error mounting "/var/lib/kubelet/x" to rootfs at '
+        '"/etc/app.conf": '
         "mount: not a directory: unknown: Are you trying to mount a directory onto a file (or vice-versa)?",
     ],
 )
