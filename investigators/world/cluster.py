@@ -256,9 +256,20 @@ def _thing(kind: str, data: Mapping[str, Any], evidence: Evidence) -> Thing | No
 def _event(thing: Thing) -> KubeEvent:
     about = _object(thing.at("involvedObject")) or _object(thing.at("regarding"))
     series = _object(thing.at("series"))
-    first = moment(thing.at("firstTimestamp")) or moment(thing.at("eventTime")) or thing.created_at
-    last = moment(thing.at("lastTimestamp")) or moment(series.get("lastObservedTime")) or first
-    count = thing.at("count") or series.get("count") or 1
+    # events.k8s.io prints the fields of the core API as deprecated ones.
+    first = (
+        moment(thing.at("firstTimestamp"))
+        or moment(thing.at("deprecatedFirstTimestamp"))
+        or moment(thing.at("eventTime"))
+        or thing.created_at
+    )
+    last = (
+        moment(thing.at("lastTimestamp"))
+        or moment(thing.at("deprecatedLastTimestamp"))
+        or moment(series.get("lastObservedTime"))
+        or first
+    )
+    count = thing.at("count") or thing.at("deprecatedCount") or series.get("count") or 1
     return KubeEvent(
         about=(str(about.get("kind", "")), str(about.get("namespace") or ""), str(about.get("name", ""))),
         type=str(thing.at("type", default="Normal")),

@@ -15,9 +15,7 @@ _URL = re.compile(
 )
 _PAIR = re.compile(r"(?<![\w./:@-])(?P<host>[A-Za-z][A-Za-z0-9_.-]*):(?P<port>\d{2,5})(?![\w.])")
 _PLAIN = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?\Z")
-_NAMED = re.compile(
-    r"(?:^|_)(?:HOST|HOSTNAME|ADDR|ADDRESS|SERVER|ENDPOINT|SERVICE|BROKERS?|NODE|HOSTS)(?:$|_)"
-)
+_NAMED = re.compile(r"(?:^|_)(?:HOSTS?|HOSTNAME|ADDR|ADDRESS|ENDPOINT|BROKERS?)$|_(?:SERVICE|SERVERS?)$")
 _OWN = re.compile(r"^(?:HOST|HOSTNAME|BIND|LISTEN|POD|NODE|MY)(?:_|$)|(?:BIND|LISTEN|ADVERTISED?)_")
 _LOCAL = ("localhost", "0.0.0.0", "127.0.0.1", "::1", "[::1]")  # noqa: S104
 _PORTS = {"http": 80, "https": 443, "redis": 6379, "postgres": 5432, "postgresql": 5432, "mysql": 3306,

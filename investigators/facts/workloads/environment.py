@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bot.domain.evidence import Fact
 from investigators.facts.charge import Fault
 from investigators.facts.workloads.effects import CALLERS, CRASHING
-from investigators.facts.workloads.endpoints import Endpoint, endpoints_in, look_up
+from investigators.facts.workloads.endpoints import Endpoint, Known, endpoints_in, look_up
 from investigators.facts.workloads.findings import LOG, Findings, Source
 from investigators.facts.workloads.scene import Scene, Unit, earlier, failing, mapping, objects, scene_of
 from investigators.world.cluster import Thing
@@ -25,46 +25,11 @@ _TROUBLE = re.compile(
     r"|dial tcp|name or service|nodename nor servname|bootstrap broker .* disconnected|no resolvable",
     re.IGNORECASE,
 )
-_TROUBLE_NEEDLES = (
-    "refused",
-    "no such host",
-    "not known",
-    "resol",
-    "enotfound",
-    "eai_again",
-    "unreachable",
-    "time",
-    "deadline",
-    "connect",
-    "unknownhost",
-    "getaddrinfo",
-    "dial tcp",
-    "servname",
-)
 _INVALID = re.compile(
     r"invalid|unsupported|unrecogni[sz]ed|not (?:a )?(?:valid|supported|recogni[sz]ed)|unknown|malformed"
     r"|can(?:no|')t parse|could not parse|fail(?:ed)? to parse|parse error|parsing \"|NumberFormatException"
     r"|must be|expected|illegal|out of range|could not convert|not a number|bad value",
     re.IGNORECASE,
-)
-_INVALID_NEEDLES = (
-    "invalid",
-    "unsupported",
-    "unrecogn",
-    "not a",
-    "not valid",
-    "not supported",
-    "not recogn",
-    "unknown",
-    "malformed",
-    "pars",
-    "numberformat",
-    "must be",
-    "expected",
-    "illegal",
-    "out of range",
-    "convert",
-    "bad value",
 )
 _TRIVIAL = frozenset(
     {"true", "false", "info", "debug", "warn", "error", "production", "prod", "none", "null"}
@@ -125,18 +90,8 @@ def _endpoints(findings: Findings, unit: Unit, variables: list[Variable]) -> Non
         for endpoint in endpoints_in(variable.name, variable.value):
             known = look_up(scene, unit, endpoint)
             lines = _troubled_lines(scene, unit, endpoint)
-            changed = variable.old is not None
-            if known.missing and lines:
-                confidence = 0.95
-            elif known.missing and known.inside and changed:
-                confidence = 0.85 if _suffers(scene, unit) else 0.7
-            elif known.missing and "(there is " in known.missing:
-                confidence = 0.75 if _suffers(scene, unit) else 0.55
-            elif known.missing and known.service is not None:
-                confidence = 0.6
-            elif lines and changed and variable.old:
-                confidence = 0.85
-            else:
+            confidence = _sure(scene, unit, variable, known, told=bool(lines))
+            if confidence is None:
                 continue
             why = known.missing or "the program cannot reach it"
             detail = f"env {variable.name}={_shown(variable)} of {unit.service}: {why}{_was(variable)}"
@@ -150,35 +105,50 @@ def _endpoints(findings: Findings, unit: Unit, variables: list[Variable]) -> Non
             findings.found(KIND, unit, confidence, sources, detail, of=variable.name, began=began)
 
 
+def _sure(scene: Scene, unit: Unit, variable: Variable, known: Known, *, told: bool) -> float | None:
+    """How sure a value is wrong; None where nothing says so. ``told``: the log says it cannot be reached."""
+    changed = variable.old is not None
+    if told and known.missing:
+        return 0.95
+    if told and changed and variable.old:
+        return 0.85
+    slip = "(there is " in known.missing
+    if not known.missing or not (changed or slip or known.service is not None):
+        return None
+    if not _suffers(scene, unit):
+        return 0.45
+    if changed and known.inside:
+        return 0.85
+    return 0.75 if slip else 0.6
+
+
 def _troubled_lines(scene: Scene, unit: Unit, endpoint: Endpoint) -> list[Line]:
     """Lines that say that the program cannot reach the endpoint. With a port, the line must not name
     another one of the same host."""
     host = endpoint.host
-    lines = [
+    word = re.compile(rf"(?<![\w.-]){re.escape(host)}(?![\w-])(?:\.[\w.-]+)?(?::(\d{{2,5}}))?", re.IGNORECASE)
+    return [
         line
-        for line in scene.grep(unit, (host,), re.compile(re.escape(host) + r"(?![\w-])", re.IGNORECASE))
+        for line in scene.lines_with(unit, host)
         if _TROUBLE.search(line.text)
+        and (match := word.search(line.text))
+        and (endpoint.port is None or match[1] is None or int(match[1]) == endpoint.port)
     ]
-    if endpoint.port is None:
-        return lines
-    other = re.compile(re.escape(host) + r"(?:\.[\w.-]+)?:(\d{2,5})", re.IGNORECASE)
-    return [line for line in lines if (m := other.search(line.text)) is None or int(m[1]) == endpoint.port]
 
 
 def _rejected(findings: Findings, unit: Unit, variables: list[Variable]) -> None:
     """The program's log says that a value is invalid, by the variable's name or by the value itself."""
     scene = findings.scene
-    lines = scene.grep(unit, _INVALID_NEEDLES, _INVALID)
-    if not lines:
-        return
     suffers = _suffers(scene, unit)
     for variable in variables:
-        named = re.compile(rf"(?<![\w-]){re.escape(variable.name)}(?![\w-])")
         quoted = _quoted(variable.value)
+        lines = scene.lines_with(unit, variable.name) if len(variable.name) >= 4 else []
+        lines += scene.lines_with(unit, variable.value) if quoted else []
+        named = re.compile(rf"(?<![\w-]){re.escape(variable.name)}(?![\w-])")
         for line in reversed(lines):
             by_name = len(variable.name) >= 4 and named.search(line.text) is not None
             by_value = quoted is not None and quoted.search(line.text) is not None
-            if not by_name and not by_value:
+            if not (by_name or by_value) or not _INVALID.search(line.text):
                 continue
             confidence = 0.92 if by_name and by_value else 0.85 if by_name else 0.75
             if variable.old is not None:

@@ -34,6 +34,18 @@ _FILES = re.compile(
     r"too many open files|\bEMFILE\b|\bENFILE\b|file descriptor limit|no file descriptors available",
     re.IGNORECASE,
 )
+_FILE_NEEDLES = ("too many open files", "emfile", "enfile", "file descriptor")
+_THREAD_NEEDLES = (
+    "native thread",
+    "new thread",
+    "os thread",
+    "pthread_create",
+    "temporarily unavailable",
+    "cannot fork",
+    "worker thread",
+    "uv_thread_create",
+    "pool size",
+)
 _THREADS = re.compile(
     r"unable to create (?:new )?native thread|can't start new thread|failed to create new OS thread"
     r"|pthread_create failed|fork: (?:retry: )?Resource temporarily unavailable"
@@ -58,10 +70,8 @@ def check(world: World) -> list[Fact]:
     findings = Findings(scene=scene, rule="exhaustion")
     for unit in scene.units:
         _said(findings, unit, "deadlock", ("deadlock",), _DEADLOCK, "its threads wait for each other")
-        files = ("too many open files", "emfile", "enfile", "file descriptor")
-        _said(findings, unit, "file_handle_exhaustion", files, _FILES, "it has no file handles left")
-        threads = ("thread", "fork", "pool size")
-        _said(findings, unit, "thread_exhaustion", threads, _THREADS, "it can start no more threads")
+        _said(findings, unit, "file_handle_exhaustion", _FILE_NEEDLES, _FILES, "it has no file handles left")
+        _said(findings, unit, "thread_exhaustion", _THREAD_NEEDLES, _THREADS, "it can start no more threads")
         for box in unit.boxes:
             if not leaving(box.pod) and not box.init:
                 _hang(findings, unit, box)

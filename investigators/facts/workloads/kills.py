@@ -16,7 +16,8 @@ SIGKILL, SIGTERM = 137, 143
 
 def container_of(event: KubeEvent) -> str:
     """The container an event is about; empty where it says none."""
-    match = re.search(r"containers\{([^}]+)\}", str(event.thing.at("involvedObject", "fieldPath") or ""))
+    path = event.thing.at("involvedObject", "fieldPath") or event.thing.at("regarding", "fieldPath")
+    match = re.search(r"containers\{([^}]+)\}", str(path or ""))
     return match[1] if match else ""
 
 

@@ -12,16 +12,32 @@ from investigators.world.cluster import Thing
 from investigators.world.world import Line
 
 _LISTEN = re.compile(
-    r"(?:listening|listens|\blisten(?:s|er)?\b|serving|\bserve[sd]?\b"
-    r"|server (?:is )?(?:started|running|ready)|running (?:on|at|mode)"
-    r"|(?:tomcat|netty|jetty|undertow|uvicorn|server|app\w*|service) (?:has )?(?:started|initialized|running)"
-    r"|bound to|binding to|available (?:at|on)|accepting connections)"
+    r"(?:listen(?:ing|s|er)?\b|serving|running (?:on|at|mode)|started on|initialized with port|bound to"
+    r"|binding to|available (?:at|on)|accepting connections|server (?:is )?(?:started|running|ready))"
     r"[^\n]{0,80}?(?:\bport\(?s?\)?[\"'=: ]{1,4}|[:\]](?=\d)|\bon )(?P<port>\d{2,5})\b(?![.:]\d|-)",
     re.IGNORECASE,
 )
-_NEEDLES = ("listen", "serv", "running", "started", "bound to", "binding to", "available", "accepting",
-            "initialized")  # fmt: skip
+_NEEDLES = (
+    "listen",
+    "serving",
+    "running on",
+    "running at",
+    "running mode",
+    "started on",
+    "initialized with port",
+    "bound to",
+    "binding to",
+    "available at",
+    "available on",
+    "accepting connections",
+    "server started",
+    "server running",
+    "server is running",
+    "server ready",
+)
 _NOT = re.compile(r"connect(?:ing|ion to|ed to)|upstream|dial|proxy_pass|\bfail|\berror", re.IGNORECASE)
+_ASIDE = re.compile(r"metric|pprof|debug|\badmin|management|prometheus|profil", re.IGNORECASE)
+"""Beside its own port a program may open others that nobody declares."""
 _LOOPBACK = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\]):(\d{2,5})\b")
 _PORT_NAMES = re.compile(
     r"(?:SERVER_|HTTP_|APP_|GRPC_|LISTEN_|SERVICE_|CONTAINER_|WEB_|FLASK_RUN_|UVICORN_|NODE_)?PORT"
@@ -48,7 +64,7 @@ def heard(scene: Scene, unit: Unit) -> Heard:
     ports: dict[int, Line] = {}
     loopback: set[int] = set()
     for line in scene.grep(unit, _NEEDLES, _LISTEN, old=True):
-        if _NOT.search(line.text):
+        if _NOT.search(line.text) or _ASIDE.search(line.text):
             continue
         for match in _LISTEN.finditer(line.text):
             port = int(match["port"])

@@ -8,8 +8,15 @@ from bot.domain.evidence import Fact
 from investigators.facts.charge import Fault
 from investigators.facts.workloads.effects import CALLERS, DOWN
 from investigators.facts.workloads.findings import LOG, Findings, Source
-from investigators.facts.workloads.listening import container_ports, heard, target_ports, told_ports
-from investigators.facts.workloads.scene import Scene, Unit, earlier, failing, objects, scene_of
+from investigators.facts.workloads.listening import (
+    container_ports,
+    heard,
+    probe_port,
+    resolve,
+    target_ports,
+    told_ports,
+)
+from investigators.facts.workloads.scene import Scene, Unit, earlier, failing, mapping, objects, scene_of
 from investigators.world.world import World
 
 KIND = "wrong_port"
@@ -27,7 +34,7 @@ def check(world: World) -> list[Fact]:
             continue
         said = heard(scene, unit)
         if said.ports:
-            if not wanted & set(said.ports):
+            if not wanted & set(said.ports) and not _answers(unit, wanted):
                 line = list(said.ports.values())[-1]
                 _found(findings, unit, wanted, set(said.ports), [line], "its log says it listens on", 0.9)
             continue
@@ -42,6 +49,16 @@ def _suffers(scene: Scene, unit: Unit) -> bool:
         for event in unit.events
     )
     return refused or any(failing(scene, box) for box in unit.boxes)
+
+
+def _answers(unit: Unit, wanted: set[int]) -> bool:
+    """Whether a probe shows that the program listens on a declared port, whatever its log leaves out."""
+    declared = container_ports(unit.spec)
+    return any(
+        box.status.get("ready") is True
+        and resolve(probe_port(mapping(box.spec.get("readinessProbe"))), declared) in wanted
+        for box in unit.boxes
+    )
 
 
 def _found(

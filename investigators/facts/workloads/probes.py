@@ -255,7 +255,7 @@ FAULTS = {
     "probe_failing": Fault(
         title="a probe of it fails",
         weight=0.55,
-        explains=DOWN | {"crashloop", "process_crash", "process_restarted"},
+        explains=DOWN | {"crashloop", "process_restarted"},
         spreads=CALLERS,
     ),
     "probe_port_mismatch": _fault("a probe asks the wrong port", "Correct the probe's port."),

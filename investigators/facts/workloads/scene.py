@@ -16,6 +16,7 @@ LEAD = timedelta(hours=1)
 """How long before the first alert trouble still counts as this incident's: alerts wait, and events are kept
 for an hour."""
 CHRONIC = timedelta(hours=24)
+_MOST = 100
 _APP_LABELS = ("app.kubernetes.io/name", "app", "k8s-app", "service")
 _REVISION = "deployment.kubernetes.io/revision"
 _HASH = re.compile(r"-[a-f0-9]{6,10}\Z")
@@ -125,6 +126,15 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """Log lines, each in lower case, and all of them as one text."""
+
+    lines: tuple[Line, ...]
+    lower: tuple[str, ...]
+    whole: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
     """``mine`` are the workloads that the incident is about."""
 
@@ -132,8 +142,8 @@ class Scene:
     units: tuple[Unit, ...]
     mine: tuple[Unit, ...]
     pod_events: Mapping[str, tuple[KubeEvent, ...]] = field(default_factory=dict)
-    _read: dict[tuple[str, str, bool], tuple[tuple[Line, ...], str]] = field(default_factory=dict)
-    """Each workload's lines and their lower-case text, kept from the first time they were asked for."""
+    _read: dict[tuple[str, str, bool], _Read] = field(default_factory=dict)
+    """Each workload's lines, kept from the first time they were asked for."""
 
     @property
     def cluster(self) -> Cluster:
@@ -148,19 +158,31 @@ class Scene:
 
     def lines(self, unit: Unit, *, old: bool = False) -> tuple[Line, ...]:
         """Its log lines that may belong to the incident (``old``: those before it too), of all its pods."""
-        return self._lines_and_text(unit, old)[0]
+        return self._reading(unit, old).lines
 
     def grep(
         self, unit: Unit, needles: Sequence[str], pattern: re.Pattern[str], *, old: bool = False
     ) -> list[Line]:
         """Lines that match. ``needles`` are lower-case texts of which every match holds one: looking for
         them first, in all lines at once, is what keeps this cheap."""
-        lines, text = self._lines_and_text(unit, old)
-        if not any(needle in text for needle in needles):
+        read = self._reading(unit, old)
+        here = [needle for needle in needles if needle in read.whole]
+        if not here:
             return []
-        return [line for line in lines if pattern.search(line.text)]
+        return [
+            line
+            for line, text in zip(read.lines, read.lower, strict=True)
+            if any(needle in text for needle in here) and pattern.search(line.text)
+        ]
 
-    def _lines_and_text(self, unit: Unit, old: bool) -> tuple[tuple[Line, ...], str]:
+    def lines_with(self, unit: Unit, text: str) -> list[Line]:
+        """Lines that hold a text in any case, the last hundred of them: a word that is in more is no clue."""
+        read, needle = self._reading(unit, False), text.lower()
+        if needle not in read.whole:
+            return []
+        return [line for line, low in zip(read.lines, read.lower, strict=True) if needle in low][-_MOST:]
+
+    def _reading(self, unit: Unit, old: bool) -> _Read:
         key = (unit.namespace, unit.name, old)
         if key not in self._read:
             # Lines that name a service and no namespace are those of the one that the incident is about.
@@ -169,7 +191,8 @@ class Scene:
             pods = (line for pod in unit.pods for line in self.world.lines_of_pod(pod.name))
             every = (*own, *(line for line in pods if id(line) not in seen))
             lines = tuple(line for line in every if old or self.recent(line.at))
-            self._read[key] = lines, "\n".join(line.text for line in lines).lower()
+            lower = tuple(line.text.lower() for line in lines)
+            self._read[key] = _Read(lines=lines, lower=lower, whole="\n".join(lower))
         return self._read[key]
 
 
