@@ -144,6 +144,8 @@ def _rejected(findings: Findings, unit: Unit, variables: list[Variable]) -> None
         quoted = _quoted(variable.value)
         lines = scene.lines_with(unit, variable.name) if len(variable.name) >= 4 else []
         lines += scene.lines_with(unit, variable.value) if quoted else []
+        if not lines:
+            continue
         named = re.compile(rf"(?<![\w-]){re.escape(variable.name)}(?![\w-])")
         for line in reversed(lines):
             by_name = len(variable.name) >= 4 and named.search(line.text) is not None
