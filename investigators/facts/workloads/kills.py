@@ -1,0 +1,43 @@
+"""Which ends of a container are kubelet's doing: a probe that failed too often."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+from investigators.facts.workloads.scene import Box, Scene, whole
+from investigators.world.cluster import KubeEvent
+
+_KILLED = re.compile(r"failed (?:liveness|startup) probe|Container failed liveness probe", re.IGNORECASE)
+_AROUND = timedelta(minutes=3)
+"""A kill is announced before the grace period, and its event is one for many kills."""
+SIGKILL, SIGTERM = 137, 143
+
+
+def container_of(event: KubeEvent) -> str:
+    """The container an event is about; empty where it says none."""
+    path = event.thing.at("involvedObject", "fieldPath") or event.thing.at("regarding", "fieldPath")
+    match = re.search(r"containers\{([^}]+)\}", str(path or ""))
+    return match[1] if match else ""
+
+
+def about(event: KubeEvent, box: Box) -> bool:
+    """Whether an event of its pod is about this container; events of one-container pods need not say."""
+    name = container_of(event)
+    return name == box.name or (not name and len(box.pod.items("spec", "containers")) == 1)
+
+
+def probe_kill(scene: Scene, box: Box) -> KubeEvent | None:
+    """The event that says kubelet killed the container for a failing liveness or startup probe, if its
+    latest end lies within what the event covers."""
+    for event in reversed(scene.events_of(box.pod)):
+        told = event.reason == "Killing" and _KILLED.search(event.message) and about(event, box)
+        if not told:
+            continue
+        at, first, last = box.ended_at, event.first, event.last
+        if at is None or first is None or last is None:
+            return event
+        grace = timedelta(seconds=whole(box.pod.at("spec", "terminationGracePeriodSeconds"), 30))
+        if first - _AROUND <= at <= last + _AROUND + grace:
+            return event
+    return None
