@@ -8,7 +8,7 @@ from functools import partial
 
 import aiohttp
 
-from adapters.evidence.recording.sources import SourceSet
+from investigators.queries import Sources
 from bot.app.seams import Seams
 from bot.domain.errors import Unavailable
 from bot.domain.evidence import Evidence, EvidenceStatus, Window
@@ -23,17 +23,15 @@ def build_investigator(config: Config, seams: Seams, session: aiohttp.ClientSess
         return seams.investigator
     from investigators.registry import DeterministicInvestigator
 
-    sources = live_sources(config, seams, session)
     return DeterministicInvestigator(
-        sources.metrics,
-        sources.hosts,
+        live_sources(config, seams, session),
         clock=seams.clock,
         deadline=config.evidence.deadline,
         lookback=config.evidence.lookback,
     )
 
 
-def live_sources(config: Config, seams: Seams, session: aiohttp.ClientSession) -> SourceSet:
+def live_sources(config: Config, seams: Seams, session: aiohttp.ClientSession) -> Sources:
     """Every configured source."""
     metrics: list[MetricSource] = []
     hosts: list[HostSource] = []
@@ -47,7 +45,7 @@ def live_sources(config: Config, seams: Seams, session: aiohttp.ClientSession) -
         from adapters.evidence.host import LocalHost
 
         hosts.append(LocalHost(config.evidence.host, seams.clock))
-    return SourceSet(metrics=tuple(metrics), hosts=tuple(hosts), wide=())
+    return Sources(metrics=tuple(metrics), hosts=tuple(hosts), wide=())
 
 
 Probe = Callable[[], Awaitable[str]]

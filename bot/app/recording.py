@@ -7,13 +7,14 @@ from pathlib import Path
 import aiohttp
 from pydantic import TypeAdapter
 
-from adapters.evidence.recording import Recorder, SourceSet
+from adapters.evidence.recording import Recorder
 from bot.app.evidence import live_sources
 from bot.app.replay import FixedClock, Saved, build_rules_investigator, firing, new_case, seed
 from bot.app.seams import Seams
 from bot.app.wiring import grouping, router
 from config.schema import Config
 from investigators.ports import Case, Investigation
+from investigators.queries import Sources
 
 
 async def record(config: Config, body: bytes, where: str, directory: Path) -> tuple[Case, Investigation]:
@@ -39,8 +40,8 @@ async def record(config: Config, body: bytes, where: str, directory: Path) -> tu
     return case, answer
 
 
-def _recorded(recorder: Recorder, sources: SourceSet) -> SourceSet:
-    return SourceSet(
+def _recorded(recorder: Recorder, sources: Sources) -> Sources:
+    return Sources(
         metrics=tuple(recorder.metrics(source) for source in sources.metrics),
         hosts=tuple(recorder.host(source) for source in sources.hosts),
         wide=tuple(recorder.wide(source) for source in sources.wide),

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from adapters.alerts import parsers
-from adapters.evidence.recording import CASE, SourceSet, sources_in
+from adapters.evidence.recording import CASE, sources_in
 from adapters.evidence.snapshot import Snapshot
 from bot.domain.alert import Alert, AlertStatus
 from bot.domain.batch import BodyError
@@ -24,6 +24,7 @@ from bot.workflow.routing import Router
 from config.alerts import Grouping, Limits
 from config.looking import Evidence as EvidenceSettings
 from investigators.ports import Case, Investigation, Investigator
+from investigators.queries import Sources
 from investigators.registry import DeterministicInvestigator
 
 _DEADLINE = timedelta(minutes=10)
@@ -62,18 +63,16 @@ async def replay(directory: Path) -> tuple[Case, Investigation]:
     return saved.case, await investigator.investigate(saved.case)
 
 
-def replay_sources(snapshot: Snapshot | Path) -> SourceSet:
+def replay_sources(snapshot: Snapshot | Path) -> Sources:
     """What a directory answers with: the recorded sources by their names, or one for each part."""
     return sources_in(snapshot if isinstance(snapshot, Snapshot) else Snapshot(snapshot))
 
 
 def build_rules_investigator(
-    sources: SourceSet, clock: FixedClock, deadline: timedelta, lookback: timedelta
+    sources: Sources, clock: FixedClock, deadline: timedelta, lookback: timedelta
 ) -> Investigator:
     """The deterministic investigator at one moment."""
-    return DeterministicInvestigator(
-        sources.metrics, sources.hosts, clock=clock, deadline=deadline, lookback=lookback
-    )
+    return DeterministicInvestigator(sources, clock=clock, deadline=deadline, lookback=lookback)
 
 
 def _saved(snapshot: Snapshot, now: datetime) -> Saved:

@@ -2,6 +2,5 @@
 
 from adapters.evidence.recording.recorder import CASE, Recorder
 from adapters.evidence.recording.replay import sources_in
-from adapters.evidence.recording.sources import SourceSet
 
-__all__ = ["CASE", "Recorder", "SourceSet", "sources_in"]
+__all__ = ["CASE", "Recorder", "sources_in"]

@@ -12,7 +12,7 @@ from typing import Any, get_args
 from adapters.evidence.recording import questions
 from adapters.evidence.recording.codec import evidence_from_json
 from adapters.evidence.recording.recorder import ANSWERS, SOURCES
-from adapters.evidence.recording.sources import SourceSet
+from investigators.queries import Sources
 from adapters.evidence.snapshot import Part, Snapshot, SnapshotHost, SnapshotMetrics, SnapshotSource
 from bot.domain.errors import InputError
 from bot.domain.evidence import Evidence, Window
@@ -22,14 +22,14 @@ from investigators.queries import EvidenceSource, Query
 _KINDS: tuple[type[Query], ...] = get_args(Query)
 
 
-def sources_in(snapshot: Snapshot) -> SourceSet:
+def sources_in(snapshot: Snapshot) -> Sources:
     """The recorded sources by their names, or those of a directory that was not recorded.
 
     Raises InputError for a recording that cannot be read.
     """
     if (snapshot.root / SOURCES).is_file():
         return _recorded(snapshot)
-    return SourceSet(
+    return Sources(
         metrics=(SnapshotMetrics(snapshot),) if snapshot.has(Part.METRICS) else (),
         hosts=tuple(SnapshotHost(snapshot, host) for host in snapshot.hosts),
         wide=(SnapshotSource(snapshot),),
@@ -48,7 +48,7 @@ class _Answers:
         return await otherwise() if recorded is None else recorded
 
 
-def _recorded(snapshot: Snapshot) -> SourceSet:
+def _recorded(snapshot: Snapshot) -> Sources:
     try:
         sources = json.loads((snapshot.root / SOURCES).read_bytes())
         answers = _answers(snapshot.root / ANSWERS)
@@ -73,7 +73,7 @@ def _recorded(snapshot: Snapshot) -> SourceSet:
         raise InputError(f"{SOURCES}: a source without {error}") from None
     except ValueError as error:
         raise InputError(f"{SOURCES}: {error}") from None
-    return SourceSet(metrics=tuple(metrics), hosts=tuple(hosts), wide=tuple(wide))
+    return Sources(metrics=tuple(metrics), hosts=tuple(hosts), wide=tuple(wide))
 
 
 def _answers(path: Path) -> dict[str, _Answers]:
