@@ -71,6 +71,7 @@ _UNIQUE = (
     ("the account", ("people", "*", "matrix"), "an account is one person's: list it once"),
     ("the account", ("people", "*", "console"), "an account is one person's: list it once"),
     ("the name", ("evidence", "prometheus", "*", "name"), "rename one"),
+    ("the name", ("evidence", "kubernetes", "*", "name"), "rename one"),
     ("the name", ("evidence", "host", "processes", "*", "name"), "rename one"),
     ("the name", ("execution", "processes", "*", "name"), "rename one"),
     ("the pid file", ("execution", "processes", "*", "pid_file"), "give each process its own"),

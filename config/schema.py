@@ -33,7 +33,14 @@ from config.alerts import (
     SourceAuth,
     Suggest,
 )
-from config.looking import Evidence, HostEvidence, HttpAuth, PrometheusSource, WatchedProcess
+from config.looking import (
+    Evidence,
+    HostEvidence,
+    HttpAuth,
+    KubernetesSource,
+    PrometheusSource,
+    WatchedProcess,
+)
 from config.people import Chat, ConsoleChat, MatrixChat, PersonEntry, Room
 from config.types import Duration, Name, Regex, Section
 
@@ -54,6 +61,7 @@ __all__ = [
     "HostEvidence",
     "HttpAuth",
     "Keys",
+    "KubernetesSource",
     "Ledger",
     "Limits",
     "Listen",

@@ -1,0 +1,168 @@
+"""The way into one cluster: a kubernetes_asyncio client that is made at the first request.
+
+The library is imported here and only then: with its models it costs some 60 MB, which nobody pays who has no
+cluster.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+from adapters.evidence.kubernetes.refused import Refused, config_problem
+from bot.domain.clock import Clock
+from config.schema import KubernetesSource
+
+if TYPE_CHECKING:
+    from kubernetes_asyncio.client import ApiClient, Configuration
+
+_PARALLEL = 8
+_RENEW_AFTER = timedelta(seconds=10)
+"""A refused credential is read anew at most this often: an exec plugin may be behind it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Raw:
+    """An HTTP answer as it came. ``cut`` when there was more than was wanted."""
+
+    status: int
+    content_type: str
+    body: bytes
+    cut: bool
+
+
+class Connection:
+    """GET requests to one API server. A request that takes longer than ``timeout`` fails alone."""
+
+    def __init__(self, config: KubernetesSource, clock: Clock) -> None:
+        self._config = config
+        self._clock = clock
+        self._timeout = config.timeout.total_seconds()
+        self._slots = asyncio.Semaphore(_PARALLEL)
+        self._lock = asyncio.Lock()
+        self._api: ApiClient | None = None
+        self._made_at: datetime | None = None
+
+    async def get(
+        self, path: str, params: Sequence[tuple[str, str]], *, accept: str, max_bytes: int, seconds: float
+    ) -> Raw:
+        """The answer, whatever its status. Raises Refused when there is none."""
+        allowed = min(self._timeout, seconds)
+        try:
+            async with asyncio.timeout(allowed):
+                async with self._slots:
+                    api = await self._client()
+                    raw = await self._fetch(api, path, params, accept, max_bytes)
+                    if raw.status == 401 and await self._renewed(api):
+                        raw = await self._fetch(await self._client(), path, params, accept, max_bytes)
+                    return raw
+        except TimeoutError:
+            raise Refused(f"no answer within {allowed:.3g} s") from None
+        except aiohttp.ClientError as error:
+            raise Refused(f"cannot reach the API server: {_network_reason(error)}") from None
+        except OSError as error:
+            raise Refused(f"cannot reach the API server: {error.strerror or type(error).__name__}") from None
+
+    async def close(self) -> None:
+        async with self._lock:
+            api, self._api = self._api, None
+        if api is not None:
+            await api.close()
+
+    async def _fetch(
+        self, api: ApiClient, path: str, params: Sequence[tuple[str, str]], accept: str, max_bytes: int
+    ) -> Raw:
+        response: aiohttp.ClientResponse = await api.call_api(
+            path,
+            "GET",
+            query_params=list(params),
+            header_params={"Accept": accept},
+            auth_settings=["BearerToken"],
+            _preload_content=False,
+            _request_timeout=self._timeout,
+        )
+        async with response:
+            if response.history:
+                # The library follows redirects; an API server sends none, a login page in front of it does.
+                raise Refused("answered with a redirect, probably to a login page; the address is wrong")
+            chunks = bytearray()
+            async for chunk in response.content.iter_chunked(65_536):
+                chunks += chunk
+                if len(chunks) > max_bytes:
+                    return self._raw(response, bytes(chunks[:max_bytes]), cut=True)
+            return self._raw(response, bytes(chunks), cut=False)
+
+    @staticmethod
+    def _raw(response: aiohttp.ClientResponse, body: bytes, *, cut: bool) -> Raw:
+        return Raw(status=response.status, content_type=response.content_type, body=body, cut=cut)
+
+    async def _client(self) -> ApiClient:
+        async with self._lock:
+            if self._api is None:
+                self._api = await _connected(self._config)
+                self._made_at = self._clock.now()
+            return self._api
+
+    async def _renewed(self, refused: ApiClient) -> bool:
+        """Whether there is a new client instead of the refused one. A kubeconfig or its plugin may hold a
+        fresh credential; a token of ours is what it is."""
+        async with self._lock:
+            if self._api is not refused:
+                return True
+            if self._config.kubeconfig is None or self._made_at is None:
+                return False
+            if self._clock.now() - self._made_at < _RENEW_AFTER:
+                return False
+            self._api = None
+        await refused.close()
+        return True
+
+
+async def _connected(config: KubernetesSource) -> ApiClient:
+    from kubernetes_asyncio.client import ApiClient, Configuration
+
+    settings = Configuration(host="" if config.url is None else str(config.url).rstrip("/"))
+    try:
+        await _configure(config, settings)
+        return ApiClient(settings)
+    except (TimeoutError, Refused):
+        raise
+    except Exception as error:  # noqa: BLE001 - login plugins, YAML, base64, TLS: the errors share no base
+        what = "the pod" if config.kubeconfig is None else config.kubeconfig.name
+        raise Refused(config_problem(error, "the CA file" if config.url is not None else what)) from None
+
+
+async def _configure(config: KubernetesSource, settings: Configuration) -> None:
+    from kubernetes_asyncio.config import load_incluster_config, load_kube_config
+
+    if config.in_cluster:
+        load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+    elif config.kubeconfig is not None:
+        if not config.kubeconfig.is_file():
+            raise Refused(f"{config.kubeconfig} is not there")
+        # persist_config would write refreshed tokens into the person's file.
+        await load_kube_config(
+            config_file=str(config.kubeconfig),
+            context=config.context,
+            client_configuration=settings,
+            persist_config=False,
+        )
+    else:
+        if config.token is not None:
+            settings.api_key["BearerToken"] = f"Bearer {config.token.get_secret_value()}"
+        if config.ca_file is not None:
+            settings.ssl_ca_cert = str(config.ca_file)
+
+
+def _network_reason(error: aiohttp.ClientError) -> str:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return "its certificate is not signed by a CA we trust"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return error.strerror or "connection failed"
+    # Others may print headers or URLs; their names say enough.
+    return type(error).__name__
