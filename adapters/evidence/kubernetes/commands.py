@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 
 from adapters.evidence.kubernetes.api import Resource
@@ -56,8 +55,3 @@ class Commands:
 
 def _namespaced(resource: Resource | None) -> bool:
     return resource is None or resource.namespaced
-
-
-def since_seconds(window: Window) -> int:
-    """The window's length in whole seconds, rounded up."""
-    return math.ceil(window.length.total_seconds())

@@ -52,17 +52,17 @@ class Connection:
         self, path: str, params: Sequence[tuple[str, str]], *, accept: str, max_bytes: int, seconds: float
     ) -> Raw:
         """The answer, whatever its status. Raises Refused when there is none."""
-        allowed = min(self._timeout, seconds)
         try:
-            async with asyncio.timeout(allowed):
-                async with self._slots:
+            async with asyncio.timeout(seconds), self._slots:
+                # Only what the server takes counts here, not the wait for others of ours.
+                async with asyncio.timeout(self._timeout):
                     api = await self._client()
                     raw = await self._fetch(api, path, params, accept, max_bytes)
                     if raw.status == 401 and await self._renewed(api):
                         raw = await self._fetch(await self._client(), path, params, accept, max_bytes)
                     return raw
         except TimeoutError:
-            raise Refused(f"no answer within {allowed:.3g} s") from None
+            raise Refused(f"no answer within {min(self._timeout, seconds):.3g} s") from None
         except aiohttp.ClientError as error:
             raise Refused(f"cannot reach the API server: {_network_reason(error)}") from None
         except OSError as error:
@@ -129,12 +129,14 @@ async def _connected(config: KubernetesSource) -> ApiClient:
     settings = Configuration(host="" if config.url is None else str(config.url).rstrip("/"))
     try:
         await _configure(config, settings)
-        return ApiClient(settings)
+        client = ApiClient(settings)
     except (TimeoutError, Refused):
         raise
     except Exception as error:  # noqa: BLE001 - login plugins, YAML, base64, TLS: the errors share no base
         what = "the pod" if config.kubeconfig is None else config.kubeconfig.name
         raise Refused(config_problem(error, "the CA file" if config.url is not None else what)) from None
+    client.user_agent = "assent"
+    return client
 
 
 async def _configure(config: KubernetesSource, settings: Configuration) -> None:

@@ -68,7 +68,7 @@ async def read_history(
         try:
             found = await kinds.find(kind, budget, group=group)
         except Refused as error:
-            gaps.append(f"{kind}: {error}")
+            gaps.append(str(error))
             continue
         wanted += [Wanted(resource=one, managers=kind == "Rollout") for one in found]
     gathered = await gather(api, wanted, namespaces, budget)

@@ -17,7 +17,7 @@ from investigators.queries import PodLogQuery
 
 _MAX_LINE = 4_000
 _NO_LOG_YET = re.compile(
-    r"is waiting to start|is terminated|previous terminated container .* not found|not created", re.IGNORECASE
+    r"is waiting to start|previous terminated container .* not found|does not have a host assigned"
 )
 """What the API server says of a container that has no such log: an answer, not a failure."""
 _KUBELET_FAILED = ("unable to retrieve container logs for", "failed to try resolving symlinks in path")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+import structlog
 
 from adapters.evidence.build import Record, answered, nothing
 from adapters.evidence.kubernetes.api import Api, Budget, Resource
@@ -20,6 +25,7 @@ from adapters.evidence.kubernetes.refused import Asked, Refused
 from adapters.evidence.kubernetes.rows import table
 from adapters.evidence.kubernetes.topology import KINDS, graph
 from bot.domain.clock import Clock
+from bot.domain.errors import Unavailable
 from bot.domain.evidence import Evidence, EvidenceStatus, Window
 from config.schema import KubernetesSource
 from investigators.queries import ChangeQuery, GraphQuery, ObjectQuery, PodLogQuery, Query
@@ -55,6 +61,7 @@ class KubernetesCluster:
         self._api = Api(self._connection)
         self._kinds = Kinds(self._api, clock)
         self._commands = Commands(config.context, config.namespaces)
+        self._logger = structlog.get_logger(__name__).bind(source=config.name)
 
     async def __aenter__(self) -> KubernetesCluster:
         return self
@@ -116,9 +123,21 @@ class KubernetesCluster:
                     return self._nothing(question, f"does not answer {query.kind}", failed=True)
         except Refused as error:
             return self._nothing(question, str(error), failed=True, manual=error.manual)
+        except Exception as error:  # noqa: BLE001 - objects may have any shape; one must not end an investigation
+            # Not the traceback: its frames hold what the server sent.
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            self._logger.warning(
+                "kubernetes_answer_not_understood",
+                query=question.text,
+                error=type(error).__name__,
+                where=f"{Path(last.filename).name}:{last.lineno}",
+            )
+            return self._nothing(
+                question, f"its answer cannot be understood ({type(error).__name__})", failed=True
+            )
 
     async def version(self) -> str:
-        """What the server says it is, in one sentence. Raises ValueError with what is wrong."""
+        """What the server says it is, in one sentence. Raises Unavailable with what is wrong."""
         budget = Budget(seconds=self._config.timeout.total_seconds(), objects=1, size=self._config.max_bytes)
         try:
             found = await self._api.document("/version", Asked(verb="get", resource="/version"), budget)
@@ -126,7 +145,7 @@ class KubernetesCluster:
             for namespace in self._namespaces(None):
                 await self._api.list(pods, namespace, budget)
         except Refused as error:
-            raise ValueError(str(error)) from None
+            raise Unavailable(self.name, str(error)) from None
         release = found.get("gitVersion") if isinstance(found, dict) else None
         return f"Kubernetes {release or 'of an unknown version'}, may list pods"
 
@@ -157,7 +176,7 @@ class KubernetesCluster:
             reason = f"no {what}{where}" + (f"; {gaps}" if gaps else "")
             # Nothing found in a partial answer is not the same as nothing there.
             return self._nothing(question, reason, failed=bool(gaps))
-        shown = table(query.object_kind, objects, self._clock.now())
+        shown = await asyncio.to_thread(table, query.object_kind, objects, self._clock.now())
         unwell = f", {shown.unwell} of them not well" if shown.unwell else ""
         return self._answered(
             question,
@@ -243,7 +262,8 @@ class KubernetesCluster:
             gaps.append(f"HTTPRoute: {error}")
         gathered = await gather(self._api, wanted, self._namespaces(None), budget)
         gaps += gathered.gaps
-        records: list[Record] = [*graph(gathered.objects, self._clock.now().timestamp())]
+        now = self._clock.now().timestamp()
+        records: list[Record] = await asyncio.to_thread(graph, gathered.objects, now)
         reason = "; ".join(gaps)
         if not records:
             said = "no pods, services or workloads" + (f"; {reason}" if reason else "")
