@@ -7,6 +7,7 @@ cluster.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -165,6 +166,8 @@ def _network_reason(error: aiohttp.ClientError) -> str:
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return "its certificate is not signed by a CA we trust"
     if isinstance(error, aiohttp.ClientConnectorError):
-        return error.strerror or "connection failed"
+        # asyncio's own text repeats the address; a failed look-up has no number the system knows.
+        number = error.os_error.errno
+        return os.strerror(number) if number and number > 0 else error.strerror or "connection failed"
     # Others may print headers or URLs; their names say enough.
     return type(error).__name__

@@ -1,0 +1,126 @@
+"""The ways into a cluster, and what is told when one does not work."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.evidence.kubernetes import KubernetesCluster
+from bot.domain.evidence import EvidenceStatus
+from config.schema import KubernetesSource
+from tests.adapters.evidence.kubernetes_world import PODS, WINDOW, asked, pod
+from tests.fakes.evidence import FixedClock
+from tests.servers.kubernetes_api import KubernetesApi
+
+
+def kubeconfig(path: Path, url: str, **user: Any) -> Path:
+    entry = {"name": "me", "user": user}
+    path.write_text(
+        json.dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "current-context": "here",
+                "clusters": [{"name": "c", "cluster": {"server": url}}],
+                "users": [entry],
+                "contexts": [{"name": "here", "context": {"cluster": "c", "user": "me"}}],
+            }
+        )
+    )
+    return path
+
+
+async def test_a_kubeconfig_is_read_with_its_context_and_token(tmp_path: Path) -> None:
+    api = KubernetesApi(token="t0ken")
+    api.put(pod())
+    async with api.serving() as url:
+        file = kubeconfig(tmp_path / "config", url, token="t0ken")
+        section = KubernetesSource.model_validate({"kubeconfig": file, "context": "here"})
+        async with KubernetesCluster(section, FixedClock()) as source:
+            evidence = await asked(source, PODS)
+            assert evidence.status is EvidenceStatus.OK
+            assert evidence.manual == "kubectl --context here get pods -A -o wide"
+            assert await source.version() == "Kubernetes v1.33.1, may list pods"
+
+
+async def test_a_credential_that_was_renewed_in_the_kubeconfig_is_read_anew(tmp_path: Path) -> None:
+    api, clock = KubernetesApi(token="new"), FixedClock()
+    api.put(pod())
+    async with api.serving() as url:
+        file = kubeconfig(tmp_path / "config", url, token="old")
+        section = KubernetesSource.model_validate({"kubeconfig": file})
+        async with KubernetesCluster(section, clock) as source:
+            assert (await asked(source, PODS)).status is EvidenceStatus.FAILED
+            kubeconfig(file, url, token="new")
+            clock.moment += WINDOW.length
+            assert (await asked(source, PODS)).status is EvidenceStatus.OK
+
+
+async def test_a_login_command_is_run_and_its_failure_told(tmp_path: Path) -> None:
+    api = KubernetesApi(token="t0ken")
+    answer = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential"}
+    answer |= {"status": {"token": "t0ken"}}  # type: ignore[dict-item]
+    login = {"apiVersion": answer["apiVersion"], "command": "echo", "args": [json.dumps(answer)]}
+    broken = {**login, "command": "sh", "args": ["-c", "echo password=hunter2 >&2; exit 3"]}
+    async with api.serving() as url:
+        for user, reason in ((login, None), (broken, "the login command of config ended with 3")):
+            file = kubeconfig(tmp_path / "config", url, exec=user)
+            section = KubernetesSource.model_validate({"kubeconfig": file})
+            async with KubernetesCluster(section, FixedClock()) as source:
+                evidence = await asked(source, PODS)
+                assert (evidence.reason or "").startswith(reason or "no Pod")
+                assert "hunter2" not in str(evidence)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{}", "config has no current-context"),
+        ("- 1", "config cannot be used"),
+        ("a: [", "config cannot be used"),
+        (
+            "{current-context: x, contexts: [], clusters: [], users: [{name: u, user: {token: hunter2}}]}",
+            "config has no entry x in contexts",
+        ),
+        (
+            "{current-context: x, contexts: [{name: x, context: {user: u}}], clusters: [], "
+            "users: [{name: u, user: {client-key-data: hunter2}}]}",
+            "config has no cluster",
+        ),
+        (
+            "{current-context: x, contexts: [{name: x, context: {user: u, cluster: c}}], "
+            "clusters: [{name: c, cluster: {server: 'https://x', certificate-authority: /nowhere/ca}}], "
+            "users: [{name: u, user: {token: hunter2}}]}",
+            "config names /nowhere/ca, which is not there",
+        ),
+    ],
+)
+async def test_what_is_wrong_with_a_kubeconfig_is_told_without_what_is_in_it(
+    tmp_path: Path, text: str, reason: str
+) -> None:
+    (tmp_path / "config").write_text(text)
+    section = KubernetesSource.model_validate({"kubeconfig": tmp_path / "config"})
+    async with KubernetesCluster(section, FixedClock()) as source:
+        evidence = await asked(source, PODS)
+        assert (evidence.reason or "").startswith(reason)
+        assert "hunter2" not in str(evidence)
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        ({"kubeconfig": "/nowhere/config"}, "/nowhere/config is not there"),
+        ({"in_cluster": True}, "this process does not run in a pod with a service account"),
+        ({"url": "https://127.0.0.1:1", "ca_file": "/nowhere/ca"}, "the CA file: No such file or directory"),
+    ],
+)
+async def test_a_way_in_that_is_not_there_is_a_gap(
+    config: dict[str, Any], reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    async with KubernetesCluster(KubernetesSource.model_validate(config), FixedClock()) as source:
+        evidence = await asked(source, PODS)
+        assert (evidence.status, evidence.reason) == (EvidenceStatus.FAILED, reason)
