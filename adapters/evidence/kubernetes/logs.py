@@ -139,14 +139,17 @@ def timed_lines(text: str, labels: Mapping[str, str]) -> list[LogLine]:
 
 
 def _redacted(bodies: list[str]) -> list[str]:
-    """As many lines as there were. Each is redacted alone, and then all as one text: a key spans lines."""
-    alone = [redact(strip_invisible(body).replace("\n", " ")) for body in bodies]
-    together = redact("\n".join(alone)).split("\n")
-    return together if len(together) == len(alone) else _placed(alone, together)
+    """As many lines as there were, redacted as one text: a private key spans lines."""
+    stripped = [strip_invisible(body).replace("\n", " ") for body in bodies]
+    together = redact("\n".join(stripped)).split("\n")
+    if len(together) == len(stripped):
+        return together
+    return _placed([redact(line) for line in stripped], together)
 
 
 def _placed(alone: list[str], together: list[str]) -> list[str]:
-    """Lines that survived redaction together keep their place; those that were swallowed are masked."""
+    """Lines that are the same in the text redacted together keep their place; the others, which were
+    swallowed there, are masked."""
     places: dict[str, list[int]] = {}
     for index, line in enumerate(together):
         places.setdefault(line, []).append(index)
