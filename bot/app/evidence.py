@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
+from typing import TYPE_CHECKING
 
 import aiohttp
 
@@ -42,6 +43,9 @@ def build_investigator(config: Config, seams: Seams, session: aiohttp.ClientSess
     )
 
 
+if TYPE_CHECKING:
+    from adapters.evidence.kubernetes import KubernetesCluster
+
 Probe = Callable[[], Awaitable[str]]
 """Returns what a source says, in one sentence; raises Unavailable with what is wrong."""
 
@@ -58,6 +62,13 @@ def probe_sources(config: Config, seams: Seams, session: aiohttp.ClientSession) 
             source = PrometheusMetrics(section, session, seams.clock)
             ask = partial(source.instant, MetricQuery(metric="up"), now, "check")
             probes.append((section.name, partial(_said, ask)))
+    if config.evidence.kubernetes:
+        from adapters.evidence.kubernetes import KubernetesCluster
+
+        probes += [
+            (one.name, partial(_cluster, KubernetesCluster(one, seams.clock)))
+            for one in config.evidence.kubernetes
+        ]
     if config.evidence.host is not None and config.evidence.host.enabled:
         from adapters.evidence.host import LocalHost
 
@@ -69,6 +80,11 @@ def probe_sources(config: Config, seams: Seams, session: aiohttp.ClientSession) 
                 query = HostQuery(host=host.name, process=watched.name)
                 probes.append((f"log of {watched.name}", partial(_said, partial(host.log, query, window))))
     return probes
+
+
+async def _cluster(source: KubernetesCluster) -> str:
+    async with source:
+        return await source.version()
 
 
 async def _said(ask: Callable[[], Awaitable[Evidence]]) -> str:

@@ -155,13 +155,15 @@ def _applied(
 ) -> Change:
     moment_ = moment(when)
     assert moment_ is not None
-    failed = status if status and "Succeeded" not in status else ""
+    good = not status or "Succeeded" in status
+    outcome = f"applied {_short(revision)}" if good else f"failed at {_short(revision)}: {status}"
     return Change(
-        id=f"{ref}@{revision}",
+        # The same revision can come again with other values or another end.
+        id=f"{ref}@{revision}/{when}",
         kind="deploy",
         at=moment_,
         service=name(document),
-        title=f"Flux: {name(document)} applied {_short(revision)}" + (f", {failed}" if failed else ""),
+        title=f"Flux: {name(document)} {outcome}",
         files=(path,) if path else (),
         version=revision,
         before=before,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from bot.domain.evidence import LogLine, Window
 from bot.domain.redaction import redact, strip_invisible
 from investigators.queries import PodLogQuery
 
+_MAX_BYTES = 4 * 1024 * 1024
 _MAX_LINE = 4_000
 _NO_LOG_YET = re.compile(
     r"is waiting to start|previous terminated container .* not found|does not have a host assigned"
@@ -81,7 +83,7 @@ async def _container(
     result: PodLog,
 ) -> None:
     name = labels["container"]
-    room = max(1, budget.size - 1)
+    room = max(1, min(_MAX_BYTES, budget.size - 1))
     params = [
         ("container", name),
         ("timestamps", "true"),
@@ -109,7 +111,7 @@ async def _container(
         raise Refused("answered 200 with text/html that is no log")
     if raw.cut or len(raw.body) >= room:
         result.gaps.append(f"{name}: cut at the limit of bytes")
-    lines = timed_lines(text, labels)
+    lines = await asyncio.to_thread(timed_lines, text, labels)
     # A run that has ended may have done so before the window; it is asked for all the same.
     inside = (
         lines
@@ -131,9 +133,9 @@ def timed_lines(text: str, labels: Mapping[str, str]) -> list[LogLine]:
         body = line if found is None else rest
         if body or found is not None:
             times.append(found)
-            bodies.append(body[:_MAX_LINE])
+            bodies.append(body)
     return [
-        LogLine(at=found, text=body, labels=labels)
+        LogLine(at=found, text=body[:_MAX_LINE], labels=labels)
         for found, body in zip(times, _redacted(bodies), strict=True)
     ]
 

@@ -40,22 +40,25 @@ def rollouts(workload: Object, history: Sequence[Object]) -> Iterator[Change]:
 def scaled(workload: Object) -> Iterator[Change]:
     """The last time the number of replicas was set through the scale subresource, by a person or an
     autoscaler. What it was before, Kubernetes does not keep."""
-    for entry in each(workload, "metadata", "managedFields"):
-        moment_ = moment(entry.get("time"))
-        if entry.get("subresource") != "scale" or moment_ is None:
-            continue
-        by = str(entry.get("manager", ""))
-        replicas = str(at(workload, "spec", "replicas", default=""))
-        yield Change(
-            id=f"{_ref(workload)}:scale@{moment_:%Y%m%dT%H%M%SZ}",
-            kind="scale",
-            at=moment_,
-            service=name(workload),
-            title=f"{_ref(workload)} scaled to {replicas} by {_who(by)}",
-            author=by,
-            files=(_ref(workload),),
-            after=replicas,
-        )
+    times = [
+        (when, str(entry.get("manager", "")))
+        for entry in each(workload, "metadata", "managedFields")
+        if entry.get("subresource") == "scale" and (when := moment(entry.get("time"))) is not None
+    ]
+    if not times:
+        return
+    when, by = max(times)
+    replicas = str(at(workload, "spec", "replicas", default=""))
+    yield Change(
+        id=f"{_ref(workload)}:scale@{when:%Y%m%dT%H%M%SZ}",
+        kind="scale",
+        at=when,
+        service=name(workload),
+        title=f"{_ref(workload)} scaled to {replicas} by {_who(by)}",
+        author=by,
+        files=(_ref(workload),),
+        after=replicas,
+    )
 
 
 def edited(config_map: Object, users: Sequence[Object]) -> Iterator[Change]:
@@ -72,7 +75,7 @@ def edited(config_map: Object, users: Sequence[Object]) -> Iterator[Change]:
         title += f" (keys {', '.join(keys[:10])})"
     for user in users:
         yield Change(
-            id=f"{_ref(config_map)}@{written:%Y%m%dT%H%M%SZ}/{name(user)}",
+            id=f"{_ref(config_map)}@{written:%Y%m%dT%H%M%SZ}:{_ref(user)}",
             kind="config",
             at=written,
             service=name(user),
