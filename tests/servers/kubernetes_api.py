@@ -137,28 +137,31 @@ class KubernetesApi:
             )
         if request.path == "/version":
             return web.json_response({"major": "1", "minor": "33", "gitVersion": "v1.33.1"})
-        if request.path.startswith("/apis") and len(request.path.strip("/").split("/")) <= 3:
-            return self._discovery(request)
+        parts = request.path.strip("/").split("/")
+        if len(parts) <= (2 if parts[0] == "api" else 3) and parts[0] in ("api", "apis"):
+            return self._discovery(request, parts)
         return self._resource(request)
 
-    def _discovery(self, request: web.Request) -> web.Response:
-        parts = request.path.strip("/").split("/")
+    def _discovery(self, request: web.Request, parts: list[str]) -> web.Response:
+        core = parts[0] == "api"
         groups = sorted({one.group for one in self._served.values() if one.group} | self._stale)
         if len(parts) == 1:
             accept = request.headers.get("Accept", "")
             if self.aggregated and "as=APIGroupDiscoveryList" in accept and "v=v2;" in accept:
-                return self._aggregated(groups)
+                return self._aggregated([""] if core else groups)
+            if core:
+                return web.json_response({"kind": "APIVersions", "versions": ["v1"]})
             return web.json_response(
                 {"kind": "APIGroupList", "apiVersion": "v1", "groups": [self._group(one) for one in groups]}
             )
-        group = parts[1]
+        group = "" if core else parts[1]
         if group in self._stale:
             return web.Response(status=503, text="service unavailable\n", content_type="text/plain")
-        if group not in groups:
+        if group not in ("", *groups):
             return not_found()
-        if len(parts) == 2:
+        if len(parts) == 2 and not core:
             return web.json_response({"kind": "APIGroup", "apiVersion": "v1", **self._group(group)})
-        found = [one for one in self._served.values() if (one.group, one.version) == (group, parts[2])]
+        found = [one for one in self._served.values() if (one.group, one.version) == (group, parts[-1])]
         if not found:
             return not_found()
         resources: list[Object] = []
@@ -170,7 +173,7 @@ class KubernetesApi:
             {
                 "kind": "APIResourceList",
                 "apiVersion": "v1",
-                "groupVersion": f"{group}/{parts[2]}",
+                "groupVersion": found[0].api_version,
                 "resources": resources,
             }
         )

@@ -7,10 +7,12 @@ cluster.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -53,15 +55,15 @@ class Connection:
         self, path: str, params: Sequence[tuple[str, str]], *, accept: str, max_bytes: int, seconds: float
     ) -> Raw:
         """The answer, whatever its status. Raises Refused when there is none."""
+        wanted = partial(self._fetch, path, params, accept, max_bytes)
         try:
+            # Waiting for others of ours, for the library and for a login counts against the question only.
             async with asyncio.timeout(seconds), self._slots:
-                # Only what the server takes counts here, not the wait for others of ours.
-                async with asyncio.timeout(self._timeout):
-                    api = await self._client()
-                    raw = await self._fetch(api, path, params, accept, max_bytes)
-                    if raw.status == 401 and await self._renewed(api):
-                        raw = await self._fetch(await self._client(), path, params, accept, max_bytes)
-                    return raw
+                api = await self._client()
+                raw = await wanted(api)
+                if raw.status == 401 and await self._renewed(api):
+                    raw = await wanted(await self._client())
+                return raw
         except TimeoutError:
             raise Refused(f"no answer within {min(self._timeout, seconds):.3g} s") from None
         except aiohttp.ClientError as error:
@@ -76,7 +78,13 @@ class Connection:
             await api.close()
 
     async def _fetch(
-        self, api: ApiClient, path: str, params: Sequence[tuple[str, str]], accept: str, max_bytes: int
+        self, path: str, params: Sequence[tuple[str, str]], accept: str, max_bytes: int, api: ApiClient
+    ) -> Raw:
+        async with asyncio.timeout(self._timeout):
+            return await self._exchange(path, params, accept, max_bytes, api)
+
+    async def _exchange(
+        self, path: str, params: Sequence[tuple[str, str]], accept: str, max_bytes: int, api: ApiClient
     ) -> Raw:
         response: aiohttp.ClientResponse = await api.call_api(
             path,
@@ -125,6 +133,8 @@ class Connection:
 
 
 async def _connected(config: KubernetesSource) -> ApiClient:
+    # Most of a second the first time, in which the event loop has other things to do.
+    await asyncio.to_thread(importlib.import_module, "kubernetes_asyncio.config")
     from kubernetes_asyncio.client import ApiClient, Configuration
 
     settings = Configuration(host="" if config.url is None else str(config.url).rstrip("/"))

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
+
 from bot.domain.clock import Clock
 from config.schema import KubernetesSource
 from tests.contracts.kubernetes_contract import check_kubernetes, fill
 from tests.fakes.evidence import FixedClock
+from tests.servers.kube_apiserver import KubeApiServer, assets_missing
 from tests.servers.kubernetes_api import KubernetesApi
 
 TOKEN = "a-token-of-the-stand-in"
@@ -42,3 +45,13 @@ async def test_the_stand_in_keeps_the_contract() -> None:
         await fill(server)
         await check_kubernetes(server)
     assert {method for method, _, _ in [*api.requests, *powerless.requests]} == {"GET"}
+
+
+@pytest.mark.real
+async def test_a_real_api_server_keeps_the_contract() -> None:
+    reason = assets_missing()
+    if reason is not None:
+        pytest.skip(reason)
+    async with KubeApiServer() as server:
+        await fill(server)
+        await check_kubernetes(server)
