@@ -35,6 +35,7 @@ from tests.servers.kubernetes_replies import (
     token_of,
 )
 
+_AGGREGATED = "g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 USER = "system:serviceaccount:assent:assent"
 
 
@@ -147,7 +148,7 @@ class KubernetesApi:
         groups = sorted({one.group for one in self._served.values() if one.group} | self._stale)
         if len(parts) == 1:
             accept = request.headers.get("Accept", "")
-            if self.aggregated and "as=APIGroupDiscoveryList" in accept and "v=v2;" in accept:
+            if self.aggregated and _AGGREGATED in accept:
                 return self._aggregated([""] if core else groups)
             if core:
                 return web.json_response({"kind": "APIVersions", "versions": ["v1"]})
@@ -205,7 +206,8 @@ class KubernetesApi:
                 versions["v1"] = {"version": "v1", "freshness": "Stale"}
             items.append({"metadata": {"name": group}, "versions": list(versions.values())})
         body = {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}}
-        return web.json_response({**body, "items": items})
+        said = f"application/json;{_AGGREGATED}"
+        return web.Response(body=json.dumps({**body, "items": items}), headers={"Content-Type": said})
 
     def _resource(self, request: web.Request) -> web.Response:
         match request.path.strip("/").split("/"):

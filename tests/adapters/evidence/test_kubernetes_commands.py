@@ -1,0 +1,75 @@
+"""The commands we tell a person to run are commands that kubectl runs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from investigators.queries import ChangeQuery, GraphQuery, ObjectQuery, PodLogQuery, Query
+from tests.adapters.evidence.kubernetes_world import WINDOW, cluster, made, pod
+from tests.fakes.evidence import NOW
+from tests.servers.kubernetes_api import KubernetesApi
+
+QUERIES: list[tuple[Query, dict[str, list[str]], str]] = [
+    (ObjectQuery(object_kind="Pod", namespace="shop"), {}, "web-1"),
+    (ObjectQuery(object_kind="Pod", namespace="shop", name="web-1"), {}, "web-1"),
+    (ObjectQuery(object_kind="Pod", name="web-1"), {}, "web-1"),
+    (ObjectQuery(object_kind="Deployment"), {"namespaces": ["shop"]}, "web"),
+    (ObjectQuery(object_kind="Node", name="n1"), {}, "n1"),
+    (ObjectQuery(object_kind="Event", namespace="shop"), {}, "restarted"),
+    (ObjectQuery(object_kind="Secret", namespace="shop"), {}, "keys"),
+    (ObjectQuery(object_kind="Kustomization"), {}, "shop"),
+    (PodLogQuery(namespace="shop", pod="web-1", container="web"), {}, "hello"),
+    (PodLogQuery(namespace="shop", pod="web-1", previous=True), {}, "goodbye"),
+    (ChangeQuery(), {}, "web-5d78c98692"),
+    (GraphQuery(), {}, "web-1"),
+]
+
+
+def world() -> KubernetesApi:
+    api = KubernetesApi()
+    api.serve("kustomize.toolkit.fluxcd.io", "v1", "Kustomization", "kustomizations")
+    api.fill([pod(), made("Deployment", "web", api_version="apps/v1"), made("Secret", "keys")])
+    api.put(made("ReplicaSet", "web-5d78c98692", api_version="apps/v1"))
+    api.put(made("Node", "n1", None))
+    api.put(made("Event", "restarted", involvedObject={"kind": "Pod", "name": "web-1"}))
+    api.put(made("Kustomization", "shop", api_version="kustomize.toolkit.fluxcd.io/v1"))
+    api.log("shop", "web-1", "web", [(NOW, "hello")])
+    api.log("shop", "web-1", "web", [(NOW, "goodbye")], previous=True)
+    return api
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(("query", "config", "shown"), QUERIES)
+async def test_the_command_of_an_answer_shows_the_same(
+    query: Query, config: dict[str, list[str]], shown: str, tmp_path: Path
+) -> None:
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        pytest.skip("kubectl is not installed")
+    api = world()
+    async with cluster(api, **config) as source:
+        command = source.command(query, WINDOW)
+        assert command is not None
+        evidence = await source.ask(query, WINDOW, "subject")
+        assert evidence.manual == command
+        words = shlex.split(command)
+        assert words[0] == "kubectl"
+        url = str(source._config.url)
+        process = await asyncio.create_subprocess_exec(
+            kubectl,
+            f"--server={url}",
+            f"--cache-dir={tmp_path}",
+            *words[1:],
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "KUBECONFIG": "/dev/null"},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+    assert (process.returncode, err.decode()) == (0, "")
+    assert shown in out.decode()
