@@ -15,6 +15,7 @@ from tests.adapters.evidence.kubernetes_world import WINDOW, cluster, made, pod
 from tests.fakes.evidence import NOW
 from tests.servers.kubernetes_api import KubernetesApi
 
+ROLES = Path(__file__).parents[3] / "deploy" / "kubernetes-reader.yaml"
 QUERIES: list[tuple[Query, dict[str, list[str]], str]] = [
     (ObjectQuery(object_kind="Pod", namespace="shop"), {}, "web-1"),
     (ObjectQuery(object_kind="Pod", namespace="shop", name="web-1"), {}, "web-1"),
@@ -44,32 +45,49 @@ def world() -> KubernetesApi:
     return api
 
 
+async def kubectl(url: str, home: Path, *words: str) -> str:
+    """What the real kubectl prints; it must succeed and have nothing to complain of."""
+    program = shutil.which("kubectl")
+    if program is None:
+        pytest.skip("kubectl is not installed")
+    process = await asyncio.create_subprocess_exec(
+        program,
+        f"--server={url}",
+        f"--cache-dir={home}",
+        *words,
+        env={"PATH": os.environ["PATH"], "HOME": str(home), "KUBECONFIG": "/dev/null"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    assert (process.returncode, err.decode()) == (0, "")
+    return out.decode()
+
+
 @pytest.mark.real
 @pytest.mark.parametrize(("query", "config", "shown"), QUERIES)
 async def test_the_command_of_an_answer_shows_the_same(
     query: Query, config: dict[str, list[str]], shown: str, tmp_path: Path
 ) -> None:
-    kubectl = shutil.which("kubectl")
-    if kubectl is None:
-        pytest.skip("kubectl is not installed")
-    api = world()
-    async with cluster(api, **config) as source:
+    async with cluster(world(), **config) as source:
         command = source.command(query, WINDOW)
         assert command is not None
-        evidence = await source.ask(query, WINDOW, "subject")
-        assert evidence.manual == command
+        assert (await source.ask(query, WINDOW, "subject")).manual == command
         words = shlex.split(command)
         assert words[0] == "kubectl"
-        url = str(source._config.url)
-        process = await asyncio.create_subprocess_exec(
-            kubectl,
-            f"--server={url}",
-            f"--cache-dir={tmp_path}",
-            *words[1:],
-            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "KUBECONFIG": "/dev/null"},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+        assert shown in await kubectl(str(source._config.url), tmp_path, *words[1:])
+
+
+@pytest.mark.real
+async def test_kubectl_understands_the_shipped_roles(tmp_path: Path) -> None:
+    api = KubernetesApi()
+    async with api.serving() as url:
+        made = await kubectl(
+            url, tmp_path, "create", "--dry-run=client", "--validate=false", "-o", "name", "-f", str(ROLES)
         )
-        out, err = await process.communicate()
-    assert (process.returncode, err.decode()) == (0, "")
-    assert shown in out.decode()
+    assert made.split() == [
+        "serviceaccount/assent",
+        "clusterrole.rbac.authorization.k8s.io/assent-reader",
+        "clusterrolebinding.rbac.authorization.k8s.io/assent-reader",
+        "clusterrole.rbac.authorization.k8s.io/assent-secret-names",
+    ]
