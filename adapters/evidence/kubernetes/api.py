@@ -225,7 +225,7 @@ def _read(raw: Raw, asked: Asked, resource: Resource | None, managers: bool) -> 
 
 def _without_secrets(document: dict[str, Any], resource: Resource, managers: bool) -> dict[str, Any]:
     """A list or an object of a resource, each object with kind and apiVersion."""
-    memo: Memo = {}
+    memo = Memo()
     head = {"apiVersion": resource.api_version, "kind": resource.kind}
     items = document.get("items")
     if isinstance(items, list):

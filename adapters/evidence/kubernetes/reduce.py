@@ -8,17 +8,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from bot.domain.redaction import is_secret_name, redact_field, strip_invisible
+from bot.domain.redaction import is_secret_name, redact, redact_field, strip_invisible
 
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _KEYED = {"Secret": ("data", "stringData"), "ConfigMap": ("data", "binaryData")}
 _OPTION = re.compile(r"--?([A-Za-z0-9_-]{1,64})")
 _MASKED = "[redacted:secret]"
 
-Memo = dict[tuple[bool, str], str]
-"""Strings already redacted: in a list of pods nearly all of them repeat."""
+
+@dataclass(slots=True)
+class Memo:
+    """Names already judged and texts already redacted: in a list of pods nearly all of them repeat."""
+
+    names: dict[str, bool] = field(default_factory=dict)
+    plain: dict[str, str] = field(default_factory=dict)
 
 
 def reduced(document: Any, memo: Memo, *, managers: bool = False) -> Any:
@@ -89,10 +95,12 @@ def _command(words: list[str], memo: Memo) -> list[str]:
 
 
 def _text(key: str, value: str, memo: Memo) -> str:
-    known = (is_secret_name(key), value)
-    found = memo.get(known)
+    secret = memo.names.get(key)
+    if secret is None:
+        secret = memo.names[key] = is_secret_name(key)
+    if secret:
+        return redact_field(key, value)
+    found = memo.plain.get(value)
     if found is None:
-        plain = value if value.isprintable() else strip_invisible(value)
-        found = redact_field(key, plain) if known[0] else redact_field("", plain)
-        memo[known] = found
+        found = memo.plain[value] = redact(value if value.isprintable() else strip_invisible(value))
     return found

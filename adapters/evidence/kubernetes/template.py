@@ -8,7 +8,7 @@ from typing import Any
 from adapters.evidence.kubernetes.look import Object, at, each
 
 _OURS = ("pod-template-hash", "rollouts-pod-template-hash", "controller-revision-hash")
-RESTARTED = ("kubectl.kubernetes.io/restartedAt", "kubectl.kubernetes.io/restarted-at")
+_RESTARTED = "kubectl.kubernetes.io/restartedAt"
 _MAX_LINES = 200
 
 
@@ -30,7 +30,7 @@ def template_diff(before: Object, after: Object) -> list[str]:
 
 def only_restarted(lines: list[str]) -> bool:
     """Whether nothing but the annotation of ``kubectl rollout restart`` changed."""
-    return bool(lines) and all(any(name in line for name in RESTARTED) for line in lines)
+    return bool(lines) and all(_RESTARTED in line for line in lines)
 
 
 def images(template: Object) -> dict[str, str]:

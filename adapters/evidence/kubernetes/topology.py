@@ -60,6 +60,9 @@ def graph(objects: Mapping[str, Sequence[Object]], seen_at: float) -> list[Recor
     """
     tops = _tops(objects)
     workloads = list(_workloads(objects, tops))
+    homes: dict[str, list[_Workload]] = {}
+    for workload in workloads:
+        homes.setdefault(workload.namespace, []).append(workload)
     services = {(namespace(one), name(one)) for one in objects.get("Service", ())}
     edges: dict[tuple[str, str, str], dict[str, Any]] = {}
 
@@ -75,7 +78,7 @@ def graph(objects: Mapping[str, Sequence[Object]], seen_at: float) -> list[Recor
         add(_top(pod, tops), name(pod), "runs_on", ("service", "pod"), "owner references", seen_at)
         add(name(pod), node, "runs_on", ("pod", "node"), "pod", seen_at)
     for service in objects.get("Service", ()):
-        for target, kind, origin in _behind(service, workloads):
+        for target, kind, origin in _behind(service, homes.get(namespace(service), ())):
             add(
                 name(service),
                 target,
@@ -115,16 +118,15 @@ def _node(name_: str) -> dict[str, Any]:
     return {"from": name_, "from_kind": "service", "to": None}
 
 
-Tops = Mapping[tuple[str, str, str], tuple[str, str]]
-"""(kind, namespace, name) of an owned object → (kind, name) of its controlling owner."""
+Tops = Mapping[tuple[str, str, str], tuple[str, str] | None]
+"""(kind, namespace, name) of every object that was read → (kind, name) of its controlling owner, if any."""
 
 
 def _tops(objects: Mapping[str, Sequence[Object]]) -> Tops:
     return {
-        (str(one.get("kind")), namespace(one), name(one)): owner
+        (str(one.get("kind")), namespace(one), name(one)): _owner(one)
         for kind in (*_OWNERS, "Pod")
         for one in objects.get(kind, ())
-        if (owner := _owner(one)) is not None
     }
 
 
@@ -141,15 +143,18 @@ def _top(document: Object, tops: Tops) -> str:
     Deployment."""
     kind, where, found = str(document.get("kind")), namespace(document), name(document)
     for _ in range(6):
-        owner = tops.get((kind, where, found))
-        if owner is None:
+        if (kind, where, found) not in tops:
             break
+        owner = tops[kind, where, found]
+        if owner is None:
+            return found
         kind, found = owner
-    return _HASH.sub("", found) if kind == "ReplicaSet" and document.get("kind") != "ReplicaSet" else found
+    return _HASH.sub("", found) if kind == "ReplicaSet" else found
 
 
 def _workloads(objects: Mapping[str, Sequence[Object]], tops: Tops) -> Iterator[_Workload]:
-    """Everything with a pod template that nothing else owns, and pods on their own."""
+    """Everything with a pod template that nothing else owns, and one pod of each owner that was not read."""
+    seen = set()
     for kind in (*_OWNERS, "Pod"):
         for one in objects.get(kind, ()):
             if kind == "ReplicaSet" and at(one, "spec", "replicas") == 0:
@@ -161,6 +166,10 @@ def _workloads(objects: Mapping[str, Sequence[Object]], tops: Tops) -> Iterator[
             owner = tops.get((kind, namespace(one), name(one)))
             if owner is not None and objects.get(owner[0]):
                 continue
+            if kind == "Pod":
+                if (namespace(one), _top(one, tops)) in seen:
+                    continue
+                seen.add((namespace(one), _top(one, tops)))
             yield _Workload(
                 _top(one, tops),
                 namespace(one),
@@ -176,7 +185,7 @@ def _behind(service: Object, workloads: Iterable[_Workload]) -> Iterator[tuple[s
         return
     selector = texts(service, "spec", "selector")
     for one in workloads:
-        if selector and one.namespace == namespace(service) and selector.items() <= one.labels.items():
+        if selector and selector.items() <= one.labels.items():
             yield one.name, "service", "Service"
 
 

@@ -176,6 +176,14 @@ def test_a_pod_whose_replica_set_was_not_read_belongs_to_the_deployment_all_the_
     assert ("web", "runs_on", "web-5d78c98692-x") in found
 
 
+def test_a_replica_set_that_nobody_owns_keeps_its_name() -> None:
+    bare = made("ReplicaSet", "web-5d78c98692", api_version="apps/v1", metadata={"uid": "u"}, spec={})
+    found = edges(
+        bare, made("Pod", "x", metadata={"ownerReferences": owned_by(bare)}, spec={"nodeName": "n1"})
+    )
+    assert ("web-5d78c98692", "runs_on", "x") in found
+
+
 def test_pods_of_a_job_belong_to_its_cron_job() -> None:
     cron = made(
         "CronJob",

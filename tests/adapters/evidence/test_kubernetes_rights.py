@@ -10,13 +10,16 @@ from typing import Any
 import pytest
 import yaml
 
+from adapters.evidence.kubernetes import kubernetes_clusters
 from bot.app.evidence import probe_sources
 from bot.app.seams import Seams
 from bot.domain.errors import Unavailable
 from bot.domain.evidence import EvidenceStatus
 from config.loader import loads
+from config.schema import KubernetesSource
 from investigators.queries import ChangeQuery, GraphQuery, ObjectQuery, PodLogQuery, Query
 from tests.adapters.evidence.kubernetes_world import asked, cluster, pod
+from tests.fakes.evidence import FixedClock
 from tests.servers.kubernetes_api import KubernetesApi
 
 ROOT = Path(__file__).parents[3]
@@ -101,6 +104,19 @@ async def test_the_check_command_asks_the_cluster_and_says_what_it_is() -> None:
         ((_, probe),) = probe_sources(config, Seams(), None)  # type: ignore[arg-type]
         with pytest.raises(Unavailable, match="may not list pods: RBAC denies it"):
             await probe()
+
+
+async def test_several_clusters_are_opened_together_and_answer_each_for_itself() -> None:
+    one, other = KubernetesApi(), KubernetesApi()
+    one.put(pod())
+    async with one.serving() as first, other.serving() as second:
+        sections = [
+            KubernetesSource.model_validate({"name": url[-5:], "url": url}) for url in (first, second)
+        ]
+        async with kubernetes_clusters(sections, FixedClock()) as sources:
+            answers = [await asked(source, ObjectQuery(object_kind="Pod")) for source in sources]
+    assert [each.status for each in answers] == [EvidenceStatus.OK, EvidenceStatus.EMPTY]
+    assert [each.source for each in answers] == [section.name for section in sections]
 
 
 async def test_a_denied_secret_is_a_gap_like_any_other() -> None:

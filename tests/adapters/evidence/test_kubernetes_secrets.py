@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adapters.evidence.kubernetes.reduce import reduced
+from adapters.evidence.kubernetes.reduce import Memo, reduced
 from bot.domain.evidence import EvidenceStatus
 from investigators.queries import ChangeQuery, GraphQuery, ObjectQuery, PodLogQuery, Query
 from tests.adapters.evidence.kubernetes_world import (
@@ -188,7 +188,7 @@ async def test_config_maps_are_read_for_changes_without_their_data() -> None:
 )
 def test_the_word_behind_a_secret_option_is_masked(words: list[str], expected: list[str]) -> None:
     document = {"kind": "Pod", "spec": {"containers": [{"args": words}]}}
-    assert reduced(document, {})["spec"]["containers"][0]["args"] == expected
+    assert reduced(document, Memo())["spec"]["containers"][0]["args"] == expected
 
 
 def test_what_is_no_secret_stays_as_the_api_prints_it() -> None:
@@ -210,7 +210,7 @@ def test_what_is_no_secret_stays_as_the_api_prints_it() -> None:
         },
         "status": {"podIP": "10.0.0.7", "observedGeneration": 3},
     }
-    assert reduced(document, {}) == document
+    assert reduced(document, Memo()) == document
 
 
 @pytest.mark.parametrize("odd", [None, [], 7, "text", {"data": None}])
@@ -222,6 +222,6 @@ def test_a_secret_of_an_odd_shape_has_no_keys_and_no_values(odd: Any) -> None:
         "data": odd,
         "stringData": odd,
     }
-    kept = reduced(document, {})
+    kept = reduced(document, Memo())
     assert set(kept["data"].values()) <= {""}
     assert "stringData" not in kept
