@@ -11,6 +11,7 @@ import base64
 import copy
 import json
 import re
+import ssl
 import uuid
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -118,12 +119,16 @@ class KubernetesApi:
         self._faults.clear()
 
     @asynccontextmanager
-    async def serving(self) -> AsyncIterator[str]:
+    async def serving(self, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
         """The address it listens on."""
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._handle)
-        async with TestServer(app) as server:
+        server = TestServer(app)
+        await server.start_server(ssl=tls)
+        try:
             yield str(server.make_url("/")).rstrip("/")
+        finally:
+            await server.close()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         self.requests.append((request.method, request.path, dict(request.query)))

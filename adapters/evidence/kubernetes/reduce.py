@@ -14,7 +14,8 @@ from typing import Any
 from bot.domain.redaction import is_secret_name, redact, redact_field, strip_invisible
 
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-_KEYED = {"Secret": ("data", "stringData"), "ConfigMap": ("data", "binaryData")}
+_DATA = ("data", "stringData", "binaryData")
+_KEPT = ("apiVersion", "kind", "metadata", "type", "immutable")
 _OPTION = re.compile(r"--?([A-Za-z0-9_-]{1,64})")
 _MASKED = "[redacted:secret]"
 
@@ -32,20 +33,17 @@ def reduced(document: Any, memo: Memo, *, managers: bool = False) -> Any:
     names of fields and who wrote them, but no values."""
     if not isinstance(document, dict):
         return document
-    kind = document.get("kind")
-    keyed = _KEYED.get(kind, ()) if document.get("apiVersion") == "v1" and isinstance(kind, str) else ()
-    result: dict[str, Any] = {}
-    if keyed:
-        names = [name for key in keyed for name in _keys(document.get(key))]
-        result["data"] = {str(name): "" for name in names}
-    for key, value in document.items():
-        if key in keyed:
-            continue
-        if key == "metadata" and isinstance(value, dict):
-            result[key] = _metadata(value, memo, managers=managers)
-        else:
-            result[key] = _value(key, value, memo)
-    return result
+    if document.get("kind") in ("Secret", "ConfigMap"):
+        names = [name for key in _DATA for name in _keys(document.get(key))]
+        # Named one by one: what a later version adds is not kept.
+        document = {key: document[key] for key in _KEPT if key in document}
+        document["data"] = {str(name): "" for name in names}
+    return {
+        key: _metadata(value, memo, managers=managers)
+        if key == "metadata" and isinstance(value, dict)
+        else _value(key, value, memo)
+        for key, value in document.items()
+    }
 
 
 def _keys(value: object) -> list[str]:

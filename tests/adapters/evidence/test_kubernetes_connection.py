@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kubernetes_asyncio.config import incluster_config
 
 from adapters.evidence.kubernetes import KubernetesCluster
 from bot.domain.evidence import EvidenceStatus
 from config.schema import KubernetesSource
 from tests.adapters.evidence.kubernetes_world import PODS, WINDOW, asked, pod
 from tests.fakes.evidence import FixedClock
+from tests.servers.certificates import server_context
 from tests.servers.kubernetes_api import KubernetesApi
 
 
@@ -124,3 +126,44 @@ async def test_a_way_in_that_is_not_there_is_a_gap(
     async with KubernetesCluster(KubernetesSource.model_validate(config), FixedClock()) as source:
         evidence = await asked(source, PODS)
         assert (evidence.status, evidence.reason) == (EvidenceStatus.FAILED, reason)
+
+
+async def test_a_server_is_trusted_by_the_ca_file_and_by_no_other(tmp_path: Path) -> None:
+    api = KubernetesApi(token="t0ken")
+    api.put(pod())
+    tls, trusted = server_context(tmp_path)
+    async with api.serving(tls) as url:
+        options = {"url": url, "token": "t0ken"}
+        for extra, reason in (
+            ({"ca_file": trusted}, None),
+            ({}, "cannot reach the API server: its certificate is not signed by a CA we trust"),
+        ):
+            section = KubernetesSource.model_validate({**options, **extra})
+            async with KubernetesCluster(section, FixedClock()) as source:
+                assert (await asked(source, PODS)).reason == reason
+    assert len(api.requests) == 1
+
+
+async def test_in_a_pod_its_service_account_is_the_way_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = KubernetesApi(token="of-the-pod")
+    api.put(pod())
+    tls, trusted = server_context(tmp_path)
+    token = tmp_path / "token"
+    token.write_text("of-the-pod")
+    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(token))
+    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(trusted))
+    async with api.serving(tls) as url:
+        monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+        monkeypatch.setenv("KUBERNETES_SERVICE_PORT", url.rpartition(":")[2])
+        section = KubernetesSource.model_validate({"in_cluster": True})
+        async with KubernetesCluster(section, FixedClock()) as source:
+            evidence = await asked(source, PODS)
+            assert evidence.status is EvidenceStatus.OK
+            assert evidence.manual == "kubectl get pods -A -o wide"
+            token.write_text("")
+            monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(tmp_path / "gone"))
+        async with KubernetesCluster(section, FixedClock()) as source:
+            gone = await asked(source, PODS)
+            assert gone.reason == "this process does not run in a pod with a service account"

@@ -8,6 +8,8 @@ import logging
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from adapters.evidence.kubernetes.reduce import Memo, reduced
 from bot.domain.evidence import EvidenceStatus
@@ -225,3 +227,28 @@ def test_a_secret_of_an_odd_shape_has_no_keys_and_no_values(odd: Any) -> None:
     kept = reduced(document, Memo())
     assert set(kept["data"].values()) <= {""}
     assert "stringData" not in kept
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=40),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["name", "value", "args", "env", "data", "metadata", "x"]), inner)
+    ),
+    max_leaves=20,
+)
+
+
+@given(JSON, st.sampled_from(["Secret", "ConfigMap", "Pod"]))
+def test_reducing_any_document_twice_changes_nothing_more(document: Any, kind: str) -> None:
+    whole = {"apiVersion": "v1", "kind": kind, "metadata": document, "spec": document, "data": document}
+    once = reduced(whole, Memo())
+    assert reduced(once, Memo()) == once
+
+
+@given(st.text(alphabet=st.characters(categories=["L", "N"]), min_size=12, max_size=30))
+def test_no_value_of_a_secret_or_config_map_stays(value: str) -> None:
+    for kind in ("Secret", "ConfigMap"):
+        document = {"apiVersion": "v1", "kind": kind, "metadata": {}, "data": {"k": value, "l": [value]}}
+        document |= {"stringData": {"k": value}, "binaryData": {"k": value}}
+        assert value not in str(reduced(document, Memo()))
