@@ -19,6 +19,8 @@ METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 """Only metadata crosses the wire: no value of a ConfigMap does."""
 _PARSE_IN_THREAD = 64 * 1024
 _EMPTY_PAGES = 20
+_PATIENCE = 2
+"""How often a request is made again that the server was too busy for and asked us to repeat."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,12 +197,17 @@ class Api:
         return _read(raw, asked, resource, managers)
 
     async def _spend(self, path: str, params: Sequence[tuple[str, str]], budget: Budget, accept: str) -> Raw:
-        if spent := budget.spent:
-            raise Refused(f"not asked: {spent} was used up")
-        raw = await self._connection.get(
-            path, params, accept=accept, max_bytes=budget.size, seconds=budget.seconds
-        )
-        budget.size -= len(raw.body)
+        for patience in range(_PATIENCE, -1, -1):
+            if spent := budget.spent:
+                raise Refused(f"not asked: {spent} was used up")
+            raw = await self._connection.get(
+                path, params, accept=accept, max_bytes=budget.size, seconds=budget.seconds
+            )
+            budget.size -= len(raw.body)
+            wait = raw.retry_after
+            if raw.status != 429 or wait is None or not patience or wait >= budget.seconds:
+                break
+            await asyncio.sleep(wait)
         return raw
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,12 +32,14 @@ _RENEW_AFTER = timedelta(seconds=10)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Raw:
-    """An HTTP answer as it came. ``cut`` when there was more than was wanted."""
+    """An HTTP answer as it came. ``cut`` when there was more than was wanted; ``retry_after`` the seconds the
+    server wants us to wait, where it said so."""
 
     status: int
     content_type: str
     body: bytes
     cut: bool
+    retry_after: float | None
 
 
 class Connection:
@@ -108,7 +111,14 @@ class Connection:
 
     @staticmethod
     def _raw(response: aiohttp.ClientResponse, body: bytes, *, cut: bool) -> Raw:
-        return Raw(status=response.status, content_type=response.content_type, body=body, cut=cut)
+        wish = response.headers.get("Retry-After", "")
+        return Raw(
+            status=response.status,
+            content_type=response.content_type,
+            body=body,
+            cut=cut,
+            retry_after=float(wish) if wish.isdecimal() else None,
+        )
 
     async def _client(self) -> ApiClient:
         async with self._lock:
@@ -153,6 +163,8 @@ async def _connected(config: KubernetesSource) -> ApiClient:
 async def _configure(config: KubernetesSource, settings: Configuration) -> None:
     from kubernetes_asyncio.config import load_incluster_config, load_kube_config
 
+    # It logs what it raises, and that may quote a whole entry with the credentials in it.
+    logging.getLogger("kubernetes_asyncio.config.kube_config").disabled = True
     if config.in_cluster:
         load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
     elif config.kubeconfig is not None:

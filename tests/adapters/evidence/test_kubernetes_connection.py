@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -98,17 +99,25 @@ async def test_a_login_command_is_run_and_its_failure_told(tmp_path: Path) -> No
             "users: [{name: u, user: {token: hunter2}}]}",
             "config names /nowhere/ca, which is not there",
         ),
+        (
+            "{current-context: x, contexts: [{name: x, context: {user: u, cluster: c}}], "
+            "clusters: [{name: c, cluster: {server: 'http://x'}}], users: [{name: u, user: {client-key-data: "
+            "hunter2, exec: {command: 'true', apiVersion: v1, env: [{value: a}]}}}]}",
+            "config has no name",
+        ),
     ],
 )
 async def test_what_is_wrong_with_a_kubeconfig_is_told_without_what_is_in_it(
-    tmp_path: Path, text: str, reason: str
+    tmp_path: Path, text: str, reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.DEBUG)
     (tmp_path / "config").write_text(text)
     section = KubernetesSource.model_validate({"kubeconfig": tmp_path / "config"})
     async with KubernetesCluster(section, FixedClock()) as source:
         evidence = await asked(source, PODS)
         assert (evidence.reason or "").startswith(reason)
         assert "hunter2" not in str(evidence)
+    assert "hunter2" not in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -301,6 +301,28 @@ async def test_the_budget_ends_a_question_of_many_requests_with_what_is_in() -> 
     assert "services: no answer within" in (evidence.reason or "")
 
 
+@pytest.mark.parametrize(("busy", "expected"), [(2, EvidenceStatus.OK), (3, EvidenceStatus.FAILED)])
+async def test_a_server_that_is_too_busy_is_asked_again_as_it_wishes(
+    busy: int, expected: EvidenceStatus
+) -> None:
+    api = KubernetesApi()
+    api.put(pod())
+    refused = 0
+
+    async def throttling(request: web.Request) -> web.StreamResponse:
+        nonlocal refused
+        refused += 1
+        if refused == busy:
+            api.behave()
+        answer = status(429, "TooManyRequests", "too many requests, please try again later")
+        answer.headers["Retry-After"] = "0"
+        return answer
+
+    api.misbehave("/pods", throttling)
+    evidence = await ask(api, PODS)
+    assert evidence.status is expected
+
+
 async def test_one_namespace_that_is_denied_leaves_the_others_and_a_reason() -> None:
     api = KubernetesApi()
     api.put(pod())
