@@ -144,7 +144,12 @@ class Connection:
 
 async def _connected(config: KubernetesSource) -> ApiClient:
     # Most of a second the first time, in which the event loop has other things to do.
-    await asyncio.to_thread(importlib.import_module, "kubernetes_asyncio.config")
+    try:
+        await asyncio.to_thread(importlib.import_module, "kubernetes_asyncio.config")
+    except ModuleNotFoundError:
+        raise Refused(
+            "its client is not installed; install it with: pip install 'assent[kubernetes]'"
+        ) from None
     from kubernetes_asyncio.client import ApiClient, Configuration
 
     settings = Configuration(host="" if config.url is None else str(config.url).rstrip("/"))

@@ -45,8 +45,8 @@ def world() -> KubernetesApi:
     return api
 
 
-async def kubectl(url: str, home: Path, *words: str) -> str:
-    """What the real kubectl prints; it must succeed and have nothing to complain of."""
+async def kubectl(url: str, home: Path, *words: str, fails: str | None = None) -> str:
+    """What the real kubectl prints; it must succeed and have nothing to complain of, or fail with this."""
     program = shutil.which("kubectl")
     if program is None:
         pytest.skip("kubectl is not installed")
@@ -60,7 +60,7 @@ async def kubectl(url: str, home: Path, *words: str) -> str:
         stderr=asyncio.subprocess.PIPE,
     )
     out, err = await process.communicate()
-    assert (process.returncode, err.decode()) == (0, "")
+    assert (process.returncode, err.decode()) == (0 if fails is None else 1, fails or "")
     return out.decode()
 
 
@@ -91,3 +91,29 @@ async def test_kubectl_understands_the_shipped_roles(tmp_path: Path) -> None:
         "clusterrolebinding.rbac.authorization.k8s.io/assent-reader",
         "clusterrole.rbac.authorization.k8s.io/assent-secret-names",
     ]
+
+
+@pytest.mark.real
+async def test_kubectl_takes_the_stand_in_for_an_api_server(tmp_path: Path) -> None:
+    """Pages, selectors and errors, as a client reads them that was not written by us."""
+    api = world()
+    api.fill(made("ConfigMap", f"c-{index:04d}", "many") for index in range(1_001))
+    api.put(made("ConfigMap", "chosen", "many", metadata={"labels": {"app": "web"}}))
+    # kubectl looks whether it is the namespace that is missing.
+    api.put(made("Namespace", "shop", None))
+    api.deny("list", "secrets")
+    async with api.serving() as url:
+        listed = await kubectl(url, tmp_path, "get", "configmaps", "-n", "many", "-o", "name")
+        assert len(listed.split()) == 1_002
+        assert len([query for _, path, query in api.requests if path.endswith("/configmaps")]) == 3
+        chosen = await kubectl(
+            url, tmp_path, "get", "configmaps", "-n", "many", "-l", "app=web", "-o", "name"
+        )
+        assert chosen.split() == ["configmap/chosen"]
+        gone = 'Error from server (NotFound): pods "gone" not found\n'
+        await kubectl(url, tmp_path, "get", "pod", "gone", "-n", "shop", fails=gone)
+        denied = (
+            'Error from server (Forbidden): secrets is forbidden: User "system:serviceaccount:assent:assent" '
+            'cannot list resource "secrets" in API group "" in the namespace "shop"\n'
+        )
+        await kubectl(url, tmp_path, "get", "secrets", "-n", "shop", fails=denied)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,15 @@ async def test_a_way_in_that_is_not_there_is_a_gap(
     async with KubernetesCluster(KubernetesSource.model_validate(config), FixedClock()) as source:
         evidence = await asked(source, PODS)
         assert (evidence.status, evidence.reason) == (EvidenceStatus.FAILED, reason)
+
+
+async def test_without_the_client_library_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "kubernetes_asyncio.config", None)
+    section = KubernetesSource.model_validate({"url": "http://127.0.0.1:1"})
+    async with KubernetesCluster(section, FixedClock()) as source:
+        evidence = await asked(source, PODS)
+        assert evidence.status is EvidenceStatus.FAILED
+        assert (evidence.reason or "").endswith("pip install 'assent[kubernetes]'")
 
 
 async def test_a_server_is_trusted_by_the_ca_file_and_by_no_other(tmp_path: Path) -> None:
