@@ -77,6 +77,9 @@ def graph(objects: Mapping[str, Sequence[Object]], seen_at: float) -> list[Recor
         node = str(at(pod, "spec", "nodeName", default=""))
         add(_top(pod, tops), name(pod), "runs_on", ("service", "pod"), "owner references", seen_at)
         add(name(pod), node, "runs_on", ("pod", "node"), "pod", seen_at)
+        # The claims of a StatefulSet have names of their own for each pod; its template does not hold them.
+        for claim in _claims(at(pod, "spec")):
+            add(_top(pod, tops), claim, "uses", ("service", "datastore"), "volume", seen_at)
     for service in objects.get("Service", ()):
         for target, kind, origin in _behind(service, homes.get(namespace(service), ())):
             add(
@@ -91,7 +94,7 @@ def graph(objects: Mapping[str, Sequence[Object]], seen_at: float) -> list[Recor
         for host, target in _routes(route):
             add(host, target, "routes_to", ("external", "service"), str(route.get("kind")), None)
     for workload in workloads:
-        for claim in _claims(workload):
+        for claim in _claims(workload.spec):
             add(workload.name, claim, "uses", ("service", "datastore"), "volume", None)
         for target, kind in _called(workload, services):
             add(workload.name, target, "calls", ("service", kind), "configuration", None)
@@ -207,8 +210,8 @@ def _routes(route: Object) -> Iterator[tuple[str, str]]:
                     yield str(host), str(backend.get("name"))
 
 
-def _claims(workload: _Workload) -> Iterator[str]:
-    for volume in each(workload.spec, "volumes"):
+def _claims(spec: Any) -> Iterator[str]:
+    for volume in each(spec, "volumes"):
         claim = at(volume, "persistentVolumeClaim", "claimName")
         if claim:
             yield str(claim)

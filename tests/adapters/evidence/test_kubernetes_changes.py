@@ -133,6 +133,30 @@ async def test_sets_are_read_from_their_controller_revisions() -> None:
     ] * 2
 
 
+async def test_an_argo_rollout_is_read_like_a_deployment() -> None:
+    api = KubernetesApi()
+    api.serve("argoproj.io", "v1alpha1", "Rollout", "rollouts")
+    owner = api.put(made("Rollout", "web", api_version="argoproj.io/v1alpha1", spec={"replicas": 1}))
+    for number in (1, 2):
+        notes = {"rollout.argoproj.io/revision": str(number)}
+        created = {"creationTimestamp": ago(minutes=30 - number)}
+        metadata = {"annotations": notes, "ownerReferences": owned_by(owner), **created}
+        spec = {"template": pod_template(f"shop/web:{number}")}
+        api.put(made("ReplicaSet", f"web-{number}", api_version="apps/v1", metadata=metadata, spec=spec))
+    assert [(one.id, one.before, one.after) for one in await changes(api)] == [
+        ("rollout/shop/web@1", "", "shop/web:1"),
+        ("rollout/shop/web@2", "shop/web:1", "shop/web:2"),
+    ]
+
+
+async def test_a_group_that_does_not_answer_makes_what_was_changed_unknown_and_not_nothing() -> None:
+    api = KubernetesApi()
+    api.stale("kustomize.toolkit.fluxcd.io")
+    evidence = await ask(api, ALL)
+    assert evidence.status is EvidenceStatus.FAILED
+    assert "cannot tell whether it knows Kustomization" in (evidence.reason or "")
+
+
 async def test_a_scaling_is_a_change_with_who_did_it() -> None:
     api = KubernetesApi()
     scaled = {"manager": "kubectl", "subresource": "scale", "time": ago(minutes=7)}

@@ -184,6 +184,15 @@ def test_a_replica_set_that_nobody_owns_keeps_its_name() -> None:
     assert ("web-5d78c98692", "runs_on", "x") in found
 
 
+def test_the_claims_of_a_stateful_set_are_those_of_its_pods() -> None:
+    owner = made(
+        "StatefulSet", "db", api_version="apps/v1", metadata={"uid": "s"}, spec={"template": pod_template()}
+    )
+    claim = {"name": "data", "persistentVolumeClaim": {"claimName": "data-db-0"}}
+    member = made("Pod", "db-0", metadata={"ownerReferences": owned_by(owner)}, spec={"volumes": [claim]})
+    assert edges(owner, member)["db", "uses", "data-db-0"]["seen_at"] == 7.0
+
+
 def test_pods_of_a_job_belong_to_its_cron_job() -> None:
     cron = made(
         "CronJob",
