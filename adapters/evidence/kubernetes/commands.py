@@ -16,6 +16,10 @@ class Commands:
         self._head = ["kubectl"] if context is None else ["kubectl", "--context", context]
         self._everywhere = ["-n", namespaces[0]] if len(namespaces) == 1 else ["-A"]
 
+    def line(self, *words: str) -> str:
+        """Any words for kubectl, about this cluster."""
+        return shlex.join([*self._head, *words])
+
     def objects(self, query: ObjectQuery, resource: Resource | None) -> str:
         """``resource`` None where it is not known yet; kubectl finds it by its kind."""
         what = query.object_kind.lower() if resource is None else resource.typed

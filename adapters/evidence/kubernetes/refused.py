@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,11 +16,11 @@ _FORBIDDEN = re.compile(
 
 class Refused(Exception):
     """No answer; the text is what a person is told. ``status`` is the HTTP status where there was one,
-    ``code`` the reason of a Kubernetes Status, ``manual`` a command that shows why. Never leaves this
+    ``code`` the reason of a Kubernetes Status, ``manual`` what to ask kubectl to see why. Never leaves this
     package."""
 
     def __init__(
-        self, reason: str, *, status: int | None = None, code: str = "", manual: str | None = None
+        self, reason: str, *, status: int | None = None, code: str = "", manual: tuple[str, ...] = ()
     ) -> None:
         super().__init__(reason)
         self.status = status
@@ -61,7 +60,7 @@ def refusal(status: int, kind: str, body: object, asked: Asked) -> Refused:
     match status:
         case 401:
             return Refused("answered 401: it does not accept our credential", status=status, code=code)
-        case 403:
+        case 403 if said:
             return _forbidden(message, asked)
         case 404 if not said:
             return Refused(f"does not know {asked.resource}", status=status)
@@ -81,9 +80,9 @@ def refusal(status: int, kind: str, body: object, asked: Asked) -> Refused:
 
 def _forbidden(message: str, asked: Asked) -> Refused:
     found = _FORBIDDEN.search(message)
-    command = ["kubectl", "auth", "can-i", asked.verb, asked.words.partition(" ")[0]]
+    command = ["auth", "can-i", asked.verb, asked.words.partition(" ")[0]]
     if asked.resource.endswith("/log"):
-        command = ["kubectl", "auth", "can-i", asked.verb, "pods", "--subresource=log"]
+        command = ["auth", "can-i", asked.verb, "pods", "--subresource=log"]
     if asked.namespace is not None:
         command += ["-n", asked.namespace]
     else:
@@ -96,7 +95,7 @@ def _forbidden(message: str, asked: Asked) -> Refused:
         f"may not {asked.verb} {asked.words}: RBAC denies it{who}{rest}",
         status=403,
         code="Forbidden",
-        manual=shlex.join(command),
+        manual=tuple(command),
     )
 
 

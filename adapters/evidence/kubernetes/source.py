@@ -122,7 +122,12 @@ class KubernetesCluster:
                 case _:
                     return self._nothing(question, f"does not answer {query.kind}", failed=True)
         except Refused as error:
-            return self._nothing(question, str(error), failed=True, manual=error.manual)
+            return self._nothing(
+                question,
+                str(error),
+                failed=True,
+                manual=self._commands.line(*error.manual) if error.manual else None,
+            )
         except Exception as error:  # noqa: BLE001 - objects may have any shape; one must not end an investigation
             # Not the traceback: its frames hold what the server sent.
             last = traceback.extract_tb(error.__traceback__)[-1]

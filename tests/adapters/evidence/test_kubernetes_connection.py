@@ -48,6 +48,9 @@ async def test_a_kubeconfig_is_read_with_its_context_and_token(tmp_path: Path) -
             assert evidence.status is EvidenceStatus.OK
             assert evidence.manual == "kubectl --context here get pods -A -o wide"
             assert await source.version() == "Kubernetes v1.33.1, may list pods"
+            api.deny("list", "pods")
+            manual = (await asked(source, PODS)).manual or ""
+            assert manual.startswith("kubectl --context here auth can-i list pods -A --as=")
 
 
 async def test_a_credential_that_was_renewed_in_the_kubeconfig_is_read_anew(tmp_path: Path) -> None:

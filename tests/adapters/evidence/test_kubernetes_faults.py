@@ -59,6 +59,7 @@ async def redirecting(request: web.Request) -> web.StreamResponse:
         ),
         (answering("{oops"), "broken JSON"),
         (answering("", 502, "text/plain"), "answered 502 with text/plain that is not the Kubernetes API"),
+        (answering("<html>", 403, "text/html"), "answered 403 with text/html that is not the Kubernetes API"),
         (answering([1, 2]), "answered with list instead of a list of pods"),
         (answering({"kind": "PodList"}), "answered with PodList instead of a list of pods"),
         (answering({"kind": "PodList", "items": [1]}), "pods that are no objects"),
