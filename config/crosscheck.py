@@ -74,6 +74,7 @@ _UNIQUE = (
     ("the name", ("evidence", "loki", "*", "name"), "rename one"),
     ("the name", ("evidence", "seq", "*", "name"), "rename one"),
     ("the name", ("evidence", "traces", "*", "name"), "rename one"),
+    ("the name", ("evidence", "kubernetes", "*", "name"), "rename one"),
     ("the name", ("evidence", "host", "processes", "*", "name"), "rename one"),
     ("the name", ("execution", "processes", "*", "name"), "rename one"),
     ("the pid file", ("execution", "processes", "*", "pid_file"), "give each process its own"),

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from config.alerts import Basic
 from config.types import Duration, Name, Positive, Section, Text, Token, Url, Whole
@@ -139,6 +139,52 @@ class TraceSource(Section):
     max_spans: Positive = Field(default=20_000, description="Spans kept of one answer.")
 
 
+class KubernetesSource(Section):
+    """One Kubernetes cluster. Only read: get, list, and the logs of pods. deploy/kubernetes-reader.yaml holds
+    the permissions it needs."""
+
+    name: Name = Field(default="kubernetes", description="How evidence names it.")
+    in_cluster: bool = Field(
+        default=False, description="Assent runs in this cluster; the service account of its pod is used."
+    )
+    kubeconfig: Path | None = Field(default=None, description="A kubeconfig file, read as kubectl does.")
+    context: Text | None = Field(default=None, description="Its context; unset: the current one.")
+    url: Url | None = Field(default=None, description="Address of the API server, instead of a kubeconfig.")
+    token: Token | None = Field(default=None, description="Bearer token for `url`.")
+    ca_file: Path | None = Field(
+        default=None, description="Certificates that `url` is checked against; unset: those of the system."
+    )
+    namespaces: tuple[Text, ...] = Field(
+        default=(), description="Namespaces it may look into; empty: all. Nodes and the like are in none."
+    )
+    timeout: Duration = Field(default=timedelta(seconds=5), description="For one request.")
+    budget: Duration = Field(
+        default=timedelta(seconds=12),
+        description="For one question, which may take many requests; then what is in by then is the answer.",
+    )
+    max_objects: Positive = Field(default=5_000, description="Objects read for one question.")
+    max_bytes: Whole = Field(
+        default=33_554_432, ge=65_536, description="Bytes of answers read for one question."
+    )
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> KubernetesSource:
+        given = sum((self.in_cluster, self.kubeconfig is not None, self.url is not None))
+        if given != 1:
+            raise ValueError(
+                f"{'no way' if not given else 'more than one way'} to the cluster; exactly one of "
+                "in_cluster, kubeconfig, url is needed"
+            )
+        if self.context is not None and self.kubeconfig is None:
+            raise ValueError("has a context without a kubeconfig; add kubeconfig:, or remove context:")
+        if self.url is None and (self.token is not None or self.ca_file is not None):
+            raise ValueError(
+                "has a token or ca_file, which belong to a url; add url:, or remove them: a kubeconfig and a "
+                "pod bring their own"
+            )
+        return self
+
+
 class WatchedProcess(Section):
     """A process on this machine: how alerts name it, where it writes its pid and its log."""
 
@@ -171,4 +217,5 @@ class Evidence(Section):
     loki: tuple[LokiSource, ...] = Field(default=(), description="Log sources with Loki's API.")
     seq: tuple[SeqSource, ...] = Field(default=(), description="Log sources that are Seq.")
     traces: tuple[TraceSource, ...] = Field(default=(), description="Trace sources.")
+    kubernetes: tuple[KubernetesSource, ...] = Field(default=(), description="Clusters.")
     host: HostEvidence | None = Field(default=None, description="This machine; unset: not looked at.")

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
 from functools import partial
+from typing import TYPE_CHECKING
 
 import aiohttp
 
-from investigators.queries import Sources
 from bot.app.seams import Seams
 from bot.domain.errors import Unavailable
 from bot.domain.evidence import Evidence, EvidenceStatus, Window
 from config.schema import Config
 from investigators.ports import HostQuery, HostSource, Investigator, MetricQuery, MetricSource
-from investigators.queries import EvidenceSource, LogQuery, Query, SpanQuery
+from investigators.queries import EvidenceSource, LogQuery, Query, Sources, SpanQuery
 
 
 def build_investigator(config: Config, seams: Seams, session: aiohttp.ClientSession) -> Investigator:
@@ -48,6 +48,9 @@ def live_sources(config: Config, seams: Seams, session: aiohttp.ClientSession) -
     return Sources(metrics=tuple(metrics), hosts=tuple(hosts), wide=())
 
 
+if TYPE_CHECKING:
+    from adapters.evidence.kubernetes import KubernetesCluster
+
 Probe = Callable[[], Awaitable[str]]
 """Returns what a source says, in one sentence; raises Unavailable with what is wrong."""
 
@@ -65,6 +68,13 @@ def probe_sources(config: Config, seams: Seams, session: aiohttp.ClientSession) 
             ask = partial(source.instant, MetricQuery(metric="up"), now, "check")
             probes.append((section.name, partial(_said, ask)))
     probes += [(source.name, partial(_said, ask)) for source, ask in _small_questions(config, seams, session)]
+    if config.evidence.kubernetes:
+        from adapters.evidence.kubernetes import KubernetesCluster
+
+        probes += [
+            (one.name, partial(_cluster, KubernetesCluster(one, seams.clock)))
+            for one in config.evidence.kubernetes
+        ]
     if config.evidence.host is not None and config.evidence.host.enabled:
         from adapters.evidence.host import LocalHost
 
@@ -102,6 +112,11 @@ def _small_questions(
             sources.append((Traces(single, session, seams.clock), SpanQuery()))
     for source, query in sources:
         yield source, partial(source.ask, query, window, "check")
+
+
+async def _cluster(source: KubernetesCluster) -> str:
+    async with source:
+        return await source.version()
 
 
 async def _said(ask: Callable[[], Awaitable[Evidence]]) -> str:

@@ -34,6 +34,8 @@ FOLDERS = {
 # Where an error of any kind ends, and why it must not travel on.
 BOUNDARIES = {
     "adapters/chat/matrix/crypto.py": 2,  # a stranger's ciphertext
+    "adapters/evidence/kubernetes/connection.py": 1,  # login plugins and kubeconfigs: errors share no base
+    "adapters/evidence/kubernetes/source.py": 1,  # objects may have any shape
     "adapters/evidence/host/threads.py": 1,  # carried over to the awaiting side as it is
     "adapters/queue/local.py": 1,  # every job
     "adapters/schedule/sweeps.py": 1,  # every sweep

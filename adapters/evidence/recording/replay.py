@@ -12,12 +12,11 @@ from typing import Any, get_args
 from adapters.evidence.recording import questions
 from adapters.evidence.recording.codec import evidence_from_json
 from adapters.evidence.recording.recorder import ANSWERS, SOURCES
-from investigators.queries import Sources
 from adapters.evidence.snapshot import Part, Snapshot, SnapshotHost, SnapshotMetrics, SnapshotSource
 from bot.domain.errors import InputError
 from bot.domain.evidence import Evidence, Window
 from investigators.ports import HostQuery, HostSource, Matcher, MetricQuery, MetricSource
-from investigators.queries import EvidenceSource, Query
+from investigators.queries import EvidenceSource, Query, Sources
 
 _KINDS: tuple[type[Query], ...] = get_args(Query)
 
