@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -20,6 +21,7 @@ from bot.domain.evidence import Evidence, EvidenceStatus
 from investigators.ports import HostSource, MetricSource
 from investigators.queries import EvidenceSource
 
+_LOG = logging.getLogger(__name__)
 SOURCES = "recorded/sources.json"
 ANSWERS = "recorded/answers.jsonl"
 CASE = "recorded/case.json"
@@ -104,6 +106,8 @@ class Recorder:
         for asked in self._asked:
             if asked.answer is None:
                 asked.answer, asked.again = self._take(made, asked, None), None
+            if asked.answer is None:
+                _LOG.warning("what %s said to %s could not be recorded", asked.source, asked.kind)
         self._parts.write(self._directory, now)
         (self._directory / "alert.json").write_bytes(_without_secrets(alert))
         (self._directory / CASE).parent.mkdir()

@@ -8,6 +8,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from io import StringIO
 from itertools import pairwise
 from math import isfinite
@@ -202,6 +203,7 @@ def survey(
 ) -> Surveyed:
     """The raw samples in ``[start, end]``, the last of each step where they are denser than that."""
     kept: list[Series] = []
+    known: dict[float, datetime] = {}
     samples = total = 0
     for track in tracks:
         part = track.between(start, end)
@@ -218,10 +220,16 @@ def survey(
             samples = max_samples
             continue
         samples += len(times)
-        kept.append(Series(name=track.name, labels=track.labels, samples=as_samples(times, values)))
+        kept.append(Series(name=track.name, labels=track.labels, samples=as_samples(times, values, known)))
     return Surveyed(tuple(kept), total)
 
 
-def as_samples(times: Sequence[float], values: Sequence[float]) -> tuple[Sample, ...]:
-    """Samples at epoch seconds."""
-    return tuple([Sample(at=moment(t), value=v) for t, v in zip(times, values, strict=True)])
+def as_samples(
+    times: Sequence[float], values: Sequence[float], known: dict[float, datetime] | None = None
+) -> tuple[Sample, ...]:
+    """Samples at epoch seconds; ``known`` keeps moments that other series have as well."""
+    known = {} if known is None else known
+    for time in times:
+        if time not in known:
+            known[time] = moment(time)
+    return tuple([Sample(at=known[t], value=v) for t, v in zip(times, values, strict=True)])

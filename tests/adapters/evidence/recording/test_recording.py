@@ -381,3 +381,20 @@ def test_a_directory_that_was_not_recorded_is_its_own_sources(snapshot: Snapshot
     assert (len(sources.metrics), len(sources.wide)) == (1, 1)
     meta(tmp_path / "none")
     assert sources_in(Snapshot(tmp_path / "none")).metrics == ()
+
+
+async def test_an_answer_that_cannot_be_recorded_is_said_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(SnapshotSource):
+        async def ask(self, query: Query, window: Window, subject: str) -> Evidence:
+            raise RuntimeError("nobody gathers this")
+
+    meta(tmp_path / "s")
+    put(tmp_path / "s", "changes.jsonl", [{"ts": ago(50), "id": "d1"}])
+    recorder = Recorder(tmp_path / "r")
+    source = recorder.wide(Broken(tmp_path / "s", "broken"))
+    with pytest.raises(RuntimeError):
+        await source.ask(ChangeQuery(), HOUR, "x")
+    await recorder.finish(now=NOW, alert=BODY, case="{}", evidence=())
+    assert "what broken said to change.list could not be recorded" in caplog.text
