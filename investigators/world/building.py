@@ -75,10 +75,11 @@ def build_world(
     now: datetime,
     onset: datetime,
     alerts: tuple[Alert, ...],
-    subjects: Sequence[str],
+    named: Sequence[str],
     answers: Sequence[tuple[Query, Evidence]],
 ) -> World:
-    """Pure; the order of the answers does not matter but for ties."""
+    """Pure; the order of the answers does not matter but for ties. ``named``: what the alerts are about, by
+    their own labels; the names that series, traces and clusters use for it are found here."""
     cluster = Cluster.build((q.object_kind, e) for q, e in answers if isinstance(q, ObjectQuery))
     owners = Owners(cluster)
     tracks: dict[bool, list[Track]] = {False: [], True: []}
@@ -104,11 +105,12 @@ def build_world(
             case _:
                 pass
     ordered = sorted(lines[False], key=_line_order)
+    subjects = [*(owners.of(alert.labels)[0] for alert in alerts), *named]
     return World(
         now=now,
         onset=onset,
         alerts=alerts,
-        subjects=tuple(subjects),
+        subjects=tuple(dict.fromkeys(name for name in subjects if name)),
         cluster=cluster,
         graph=_graph(cluster, answers, spans[False] or spans[True]),
         lines=tuple(ordered),

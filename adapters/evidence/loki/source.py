@@ -40,7 +40,7 @@ class LokiLogs:
         self._http = Http(config.url, session, timeout=config.timeout, auth=config.auth, headers=headers)
 
     def covers(self, query: Query) -> bool:
-        return isinstance(query, LogQuery)
+        return isinstance(query, LogQuery) and bool(query.matchers)
 
     def command(self, query: Query, window: Window) -> str | None:
         """A logcli line (ships with Loki)."""

@@ -79,7 +79,8 @@ class PrometheusMetrics:
         )
 
     def covers(self, query: Query) -> bool:
-        return isinstance(query, SurveyQuery)
+        """A survey of everything is for a recording; a live system is asked for something."""
+        return isinstance(query, SurveyQuery) and bool(query.matchers)
 
     async def ask(self, query: Query, window: Window, subject: str) -> Evidence:
         """A survey; the time asked for is also the healthy one, as nothing here says which was."""

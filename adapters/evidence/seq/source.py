@@ -39,7 +39,7 @@ class SeqLogs:
         self._http = Http(config.url, session, timeout=config.timeout, headers=headers)
 
     def covers(self, query: Query) -> bool:
-        return isinstance(query, LogQuery)
+        return isinstance(query, LogQuery) and bool(query.matchers)
 
     def command(self, query: Query, window: Window) -> str | None:
         """A seqcli line (Seq's own tool)."""

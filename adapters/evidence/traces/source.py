@@ -35,7 +35,7 @@ class Traces:
         self._backend = Tempo(config, http) if config.kind == "tempo" else Jaeger(config, http)
 
     def covers(self, query: Query) -> bool:
-        return isinstance(query, SpanQuery)
+        return isinstance(query, SpanQuery) and bool(query.services)
 
     def command(self, query: Query, window: Window) -> str | None:
         """A curl line."""

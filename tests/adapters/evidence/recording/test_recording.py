@@ -41,6 +41,7 @@ from investigators.queries import (
     PodLogQuery,
     Query,
     RunbookQuery,
+    Sources,
     SpanQuery,
     SurveyQuery,
     TableQuery,
@@ -72,8 +73,10 @@ async def recorded(
     """Investigate and record; ``questions`` are put to the wide sources besides."""
     recorder = Recorder(directory)
     engine = DeterministicInvestigator(
-        [recorder.metrics(source) for source in metrics],
-        [recorder.host(source) for source in hosts],
+        Sources(
+            metrics=tuple(recorder.metrics(source) for source in metrics),
+            hosts=tuple(recorder.host(source) for source in hosts),
+        ),
         FixedClock(asked.now),
         timedelta(seconds=deadline),
         LOOKBACK,
