@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import Field
 
 from config.alerts import Basic
+from config.records import FleetSource, GithubSource, GitlabSource, JiraSource, Runbooks, TeamcitySource
 from config.types import Duration, Name, Positive, Section, Text, Token, Url, Whole
 
 
@@ -59,3 +60,9 @@ class Evidence(Section):
     lookback: Duration = Field(default=timedelta(hours=1), description="How far before the alert to look.")
     prometheus: tuple[PrometheusSource, ...] = Field(default=(), description="Metric sources.")
     host: HostEvidence | None = Field(default=None, description="This machine; unset: not looked at.")
+    github: tuple[GithubSource, ...] = Field(default=(), description="Changes from GitHub.")
+    gitlab: tuple[GitlabSource, ...] = Field(default=(), description="Changes from GitLab.")
+    teamcity: tuple[TeamcitySource, ...] = Field(default=(), description="Changes from TeamCity.")
+    fleet: tuple[FleetSource, ...] = Field(default=(), description="osquery on hosts, through Fleet.")
+    jira: tuple[JiraSource, ...] = Field(default=(), description="Tickets.")
+    runbooks: Runbooks | None = Field(default=None, description="Runbooks; unset: their texts are not read.")

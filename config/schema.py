@@ -1,7 +1,7 @@
 """The configuration file as frozen models: unknown keys are refused, secrets never print.
 
 The sections stand by what they are about in :mod:`config.alerts`, :mod:`config.looking`,
-:mod:`config.people` and :mod:`config.acting`; all of them are importable from here.
+:mod:`config.records`, :mod:`config.people` and :mod:`config.acting`; all of them are importable from here.
 """
 
 from __future__ import annotations
@@ -35,6 +35,18 @@ from config.alerts import (
 )
 from config.looking import Evidence, HostEvidence, HttpAuth, PrometheusSource, WatchedProcess
 from config.people import Chat, ConsoleChat, MatrixChat, PersonEntry, Room
+from config.records import (
+    FleetSource,
+    GithubRepository,
+    GithubSource,
+    GitlabProject,
+    GitlabSource,
+    JiraSource,
+    RunbookHost,
+    Runbooks,
+    TeamcityBuild,
+    TeamcitySource,
+)
 from config.types import Duration, Name, Regex, Section
 
 __all__ = [
@@ -47,12 +59,18 @@ __all__ = [
     "Duration",
     "Evidence",
     "Execution",
+    "FleetSource",
     "Freeze",
+    "GithubRepository",
+    "GithubSource",
+    "GitlabProject",
+    "GitlabSource",
     "Grouping",
     "Heartbeat",
     "Hmac",
     "HostEvidence",
     "HttpAuth",
+    "JiraSource",
     "Keys",
     "Ledger",
     "Limits",
@@ -66,10 +84,14 @@ __all__ = [
     "Regex",
     "Room",
     "RouteRule",
+    "RunbookHost",
+    "Runbooks",
     "Section",
     "Source",
     "SourceAuth",
     "Suggest",
+    "TeamcityBuild",
+    "TeamcitySource",
     "Telemetry",
     "WatchedProcess",
 ]
