@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, HttpUrl
+from pydantic import AfterValidator, Field, HttpUrl, model_validator
 
 from config.alerts import Basic
 from config.types import Duration, Name, Positive, Regex, Section, Text, Token, Url, Whole
@@ -272,6 +272,12 @@ class RunbookHost(Section):
     bearer: Token | None = Field(default=None, description="Token for `Authorization: Bearer`.")
     basic: Basic | None = Field(default=None, description="HTTP basic authentication.")
 
+    @model_validator(mode="after")
+    def _one_way_in(self) -> RunbookHost:
+        if self.bearer is not None and self.basic is not None:
+            raise ValueError("gives two ways to log in; keep bearer or basic")
+        return self
+
 
 class Runbooks(Section):
     """Texts behind the `runbook_url` of alerts and routes. What they say is read, never obeyed."""
@@ -291,3 +297,11 @@ class Runbooks(Section):
     )
     outsider_writable: bool = Field(default=False, description="People outside your trust write them.")
     timeout: Duration = Field(default=timedelta(seconds=8), description="For one runbook.")
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Runbooks:
+        if not self.hosts and self.directory is None:
+            raise ValueError("names nowhere to read from; give hosts or directory")
+        if self.base_url is not None and self.directory is None:
+            raise ValueError("has a base_url and no folder to read instead; give directory")
+        return self

@@ -60,12 +60,7 @@ class JsonApi:
         self._session = session
         self._seconds = timeout.total_seconds()
         self._headers = {"Accept": "application/json", **headers}
-        self._secrets = tuple(
-            form.encode()
-            for secret in secrets
-            if len(secret) >= _MASKABLE
-            for form in dict.fromkeys((secret, json.dumps(secret)[1:-1]))
-        )
+        self._secrets = tuple(secrets)
         self._slots = asyncio.Semaphore(_PARALLEL)
 
     def question(self) -> Question:
@@ -110,8 +105,7 @@ class JsonApi:
             return response.status, response.headers, await capped_body(response, MAX_BODY)
 
     async def _reply(self, status: int, headers: Mapping[str, str], raw: bytes, url: str) -> Reply:
-        for secret in self._secrets:
-            raw = raw.replace(secret, b"[redacted:token]")
+        raw = without(raw, self._secrets)
         try:
             # orjson holds the GIL for the document; a thread keeps it and the event loop apart at least.
             data = (
@@ -174,6 +168,15 @@ async def capped_body(response: aiohttp.ClientResponse, limit: int) -> bytes:
         if len(chunks) > limit:
             raise Refused(f"the answer is larger than {limit // 1024} KiB")
     return bytes(chunks)
+
+
+def without(body: bytes, secrets: Sequence[str]) -> bytes:
+    """The body without our own credentials, whoever repeats them: plain, or as JSON writes them."""
+    for secret in secrets:
+        if len(secret) >= _MASKABLE:
+            for form in (secret, json.dumps(secret)[1:-1]):
+                body = body.replace(form.encode(), b"[redacted:token]")
+    return body
 
 
 def network_reason(error: aiohttp.ClientError) -> str:

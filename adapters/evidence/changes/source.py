@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 from adapters.evidence.build import answered, nothing
 from adapters.evidence.changes.diffs import FilePatch, diff_text, file_names
 from adapters.evidence.json_api import JsonApi, Question, Refused
 from bot.domain.clock import Clock
+from bot.domain.errors import Unavailable
 from bot.domain.evidence import Change, Evidence, EvidenceStatus, Window
 from bot.domain.redaction import clean
 from investigators.queries import ChangeQuery, Query
@@ -22,6 +23,7 @@ MAX_PAGES = 5
 MAX_DIFFS = 20
 """Commits of one place whose own diffs are fetched; the deployment's diff covers the others."""
 _SHOWN = 30
+_PROBED = timedelta(minutes=5)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,7 +54,7 @@ class Place(Protocol):
 class ChangeSource:
     """Answers :class:`ChangeQuery` from one server. The session belongs to the caller."""
 
-    answers: ClassVar[frozenset[type[Query]]] = frozenset({ChangeQuery})
+    answers: frozenset[type[Query]] = frozenset({ChangeQuery})
 
     def __init__(
         self,
@@ -112,6 +114,14 @@ class ChangeSource:
             manual=self.command(query, window),
             outsider_writable=self._outsider_writable,
         )
+
+    async def probe(self) -> str:
+        """What every place says of the last minutes, in one sentence. Raises Unavailable when none answers."""
+        now = self._clock.now()
+        found = await self.ask(ChangeQuery(), Window(start=now - _PROBED, end=now), "check")
+        if found.status is EvidenceStatus.FAILED:
+            raise Unavailable(self.name, found.reason or found.summary)
+        return f"{found.summary}; {found.reason}" if found.changes and found.reason else found.summary
 
     def _asked(self, query: ChangeQuery) -> list[Place]:
         return [place for place in self._places if not query.services or place.service in query.services]

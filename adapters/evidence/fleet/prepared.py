@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 
 _PREPARED = {
     "processes": (
-        "SELECT pid, parent, name, path, cmdline, state, uid, start_time, threads, resident_size, total_size, "
-        "user_time, system_time, disk_bytes_read, disk_bytes_written FROM processes "
+        "SELECT pid, parent, name, path, cmdline, state, uid, start_time, threads, resident_size, "
+        "total_size, user_time, system_time, disk_bytes_read, disk_bytes_written FROM processes "
         "ORDER BY user_time + system_time DESC"
     ),
     "listening_ports": (
@@ -15,7 +15,9 @@ _PREPARED = {
         "LEFT JOIN processes AS p ON p.pid = l.pid ORDER BY l.port"
     ),
     "deb_packages": "SELECT name, version, revision, arch, status FROM deb_packages ORDER BY name",
-    "rpm_packages": "SELECT name, version, release, arch, install_time FROM rpm_packages ORDER BY install_time DESC",
+    "rpm_packages": (
+        "SELECT name, version, release, arch, install_time FROM rpm_packages ORDER BY install_time DESC"
+    ),
     "logged_in_users": "SELECT type, user, tty, host, time, pid FROM logged_in_users ORDER BY time DESC",
     "last": "SELECT username, tty, pid, type, time, host FROM last ORDER BY time DESC",
     "systemd_units": (

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import quote
 
 import aiohttp
@@ -19,6 +19,7 @@ from adapters.evidence.fleet.sql import NotAdmitted, admit
 from adapters.evidence.json_api import JsonApi, Refused
 from adapters.evidence.json_shape import listing, mapping, optional
 from bot.domain.clock import Clock
+from bot.domain.errors import Unavailable
 from bot.domain.evidence import Evidence, EvidenceStatus, Window
 from bot.domain.redaction import redact_field, strip_invisible
 from config.schema import FleetSource
@@ -32,7 +33,7 @@ _PORT = re.compile(r"(?P<host>[^:\[\]]+):\d{1,5}|\[(?P<v6>[0-9a-fA-F:.]+)\](?::\
 class FleetHosts:
     """Answers :class:`TableQuery` and :class:`SelectQuery`. The session belongs to the caller."""
 
-    answers: ClassVar[frozenset[type[Query]]] = frozenset({TableQuery, SelectQuery})
+    answers: frozenset[type[Query]] = frozenset[type[Query]]((TableQuery, SelectQuery))
 
     def __init__(self, config: FleetSource, session: aiohttp.ClientSession, clock: Clock) -> None:
         self.name = config.name
@@ -95,6 +96,15 @@ class FleetHosts:
             link=self._api.address,
             manual=self.command(query, window),
         )
+
+    async def probe(self) -> str:
+        """Whether the token may list hosts, in one sentence. Raises Unavailable with what is wrong."""
+        try:
+            reply = await self._api.question().get("/api/v1/fleet/hosts", [("per_page", "1")])
+            hosts = listing(mapping(reply.data, "hosts").get("hosts"), "hosts")
+        except Refused as error:
+            raise Unavailable(self.name, str(error)) from None
+        return "Fleet answers and knows hosts" if hosts else "Fleet answers, but shows no host"
 
     def _sql(self, query: TableQuery | SelectQuery) -> str:
         # One more than is kept, to know whether there were more.

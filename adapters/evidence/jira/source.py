@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import quote
 
 import aiohttp
@@ -17,6 +17,7 @@ from adapters.evidence.build import Record, answered, nothing
 from adapters.evidence.json_api import JsonApi, Refused
 from adapters.evidence.json_shape import Malformed, listing, mapping, moment, optional, text
 from bot.domain.clock import Clock, to_rfc3339
+from bot.domain.errors import Unavailable
 from bot.domain.evidence import Evidence, EvidenceStatus, Window
 from bot.domain.redaction import clean, strip_invisible
 from config.schema import JiraSource
@@ -31,7 +32,7 @@ _KEY = re.compile(r"[A-Z][A-Z0-9_]*-[0-9]{1,12}")
 class JiraTickets:
     """Answers :class:`TicketQuery`. The session belongs to the caller."""
 
-    answers: ClassVar[frozenset[type[Query]]] = frozenset({TicketQuery})
+    answers: frozenset[type[Query]] = frozenset({TicketQuery})
 
     def __init__(self, config: JiraSource, session: aiohttp.ClientSession, clock: Clock) -> None:
         self.name = config.name
@@ -105,6 +106,14 @@ class JiraTickets:
             manual=self.command(query, window),
             outsider_writable=self._config.outsider_writable,
         )
+
+    async def probe(self) -> str:
+        """Whether it answers a search, in one sentence. Raises Unavailable with what is wrong."""
+        now = self._clock.now()
+        found = await self.ask(TicketQuery(service="assent", limit=1), Window(start=now, end=now), "check")
+        if found.status is EvidenceStatus.FAILED:
+            raise Unavailable(self.name, found.reason or found.summary)
+        return "Jira answers a search"
 
     async def _search(self, jql: str, wanted: int, notes: list[str]) -> tuple[list[Record], bool]:
         """At most ``wanted`` tickets, and whether there are more. Jira may give fewer a page than asked."""
