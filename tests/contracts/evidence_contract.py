@@ -19,16 +19,16 @@ def check_evidence(evidence: Evidence, *, kind: str, source: str) -> None:
     assert evidence.taken_at.tzinfo is not None
     match evidence.status:
         case EvidenceStatus.OK:
-            assert evidence.series or evidence.lines or evidence.records
+            assert evidence.filled
             assert evidence.excerpt
             assert evidence.content_digest == content_digest(evidence.excerpt)
         case EvidenceStatus.EMPTY:
             assert evidence.reason
-            assert (evidence.series, evidence.lines, evidence.records) == ((), (), ())
+            assert not evidence.filled
         case EvidenceStatus.FAILED:
             assert evidence.reason
             assert evidence.content_digest is None
-            assert (evidence.series, evidence.lines, evidence.records) == ((), (), ())
+            assert not evidence.filled
     for one in evidence.series:
         times = [sample.at for sample in one.samples]
         assert times == sorted(times)

@@ -123,6 +123,8 @@ class _Repository:
                 await self._deployed(question, one, deployments[index + 1 :], window, found, fetched)
             except Refused as error:
                 found.note(f"deployment {one.id}: {error}")
+                if question.left <= 0:
+                    break
         return found
 
     async def _deployments(
@@ -135,7 +137,8 @@ class _Repository:
         for page in range(1, MAX_PAGES + 1):
             kept += [_deployment(item) for item in listing(reply.data, "deployments")]
             before = [one for one in kept if one.created < window.start - BEFORE]
-            if reply.following is None or len(before) > _EARLIER:
+            # Redeployments of one commit say nothing of what was live before it.
+            if reply.following is None or (len(before) > _EARLIER and len({one.sha for one in before}) > 1):
                 break
             if page == MAX_PAGES:
                 found.note(f"only the newest {len(kept)} deployments were looked at")
@@ -155,15 +158,13 @@ class _Repository:
         at, state = await self._started(question, one)
         if at is None or not window.start <= at < window.end:
             return
-        previous = await self._previous(question, one, earlier)
+        previous = await self._previous(question, one, earlier, found)
         comparison: _Comparison | None = None
         if previous is not None:
             try:
                 comparison = await self._compare(question, previous.sha, one.sha)
             except Refused as error:
                 found.note(f"what deployment {one.id} brought: {error}")
-        else:
-            found.note(f"deployment {one.id} has none before it to compare with")
         back = comparison is not None and comparison.back
         verb = "rolled back" if back else "deployed"
         outcome = f" ({state})" if state in ("failure", "error", "in_progress") else ""
@@ -204,14 +205,18 @@ class _Repository:
         return (started[0][0], started[-1][1]) if started else (None, "")
 
     async def _previous(
-        self, question: Question, one: _Deployment, earlier: Sequence[_Deployment]
+        self, question: Question, one: _Deployment, earlier: Sequence[_Deployment], found: Found
     ) -> _Deployment | None:
         before = [e for e in earlier if e.environment == one.environment and e.sha != one.sha]
         for candidate in before[:_EARLIER]:
             at, state = await self._started(question, candidate)
             if at is not None and state not in ("failure", "error"):
                 return candidate
-        return before[0] if before else None
+        if not before:
+            found.note(f"deployment {one.id} has none before it to compare with")
+            return None
+        found.note(f"deployment {one.id} is compared with one that did not succeed")
+        return before[0]
 
     async def _compare(self, question: Question, before: str, after: str) -> _Comparison:
         data = await self._comparison(question, before, after)

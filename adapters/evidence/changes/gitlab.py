@@ -120,6 +120,8 @@ class _Project:
                 await self._deployed(question, one, one.started, deployments[index + 1 :], found, fetched)
             except Refused as error:
                 found.note(f"deployment {one.id}: {error}")
+                if question.left <= 0:
+                    break
         return found
 
     async def _deployments(
@@ -137,7 +139,8 @@ class _Project:
         for page in range(1, MAX_PAGES + 1):
             kept += [_deployment(item) for item in listing(reply.data, "deployments")]
             before = [one for one in kept if one.created < window.start - BEFORE]
-            if reply.following is None or len(before) > _EARLIER:
+            # Redeployments of one commit say nothing of what was live before it.
+            if reply.following is None or (len(before) > _EARLIER and len({one.sha for one in before}) > 1):
                 break
             if page == MAX_PAGES:
                 found.note(f"only the newest {len(kept)} deployments were looked at")

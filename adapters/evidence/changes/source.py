@@ -116,7 +116,7 @@ class ChangeSource:
         )
 
     async def probe(self) -> str:
-        """What every place says of the last minutes, in one sentence. Raises Unavailable when none answers."""
+        """What the places say of the last minutes, in one sentence. Raises Unavailable when none does."""
         now = self._clock.now()
         found = await self.ask(ChangeQuery(), Window(start=now - _PROBED, end=now), "check")
         if found.status is EvidenceStatus.FAILED:
