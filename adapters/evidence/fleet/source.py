@@ -21,7 +21,7 @@ from adapters.evidence.json_shape import listing, mapping, optional
 from bot.domain.clock import Clock
 from bot.domain.errors import Unavailable
 from bot.domain.evidence import Evidence, EvidenceStatus, Window
-from bot.domain.redaction import redact_field, strip_invisible
+from bot.domain.redaction import redact, redact_field, strip_invisible
 from config.schema import FleetSource
 from investigators.queries import Query, SelectQuery, TableQuery
 
@@ -64,7 +64,8 @@ class FleetHosts:
             sql = self._sql(query)
         except (NotAdmitted, NotPrepared):
             return None
-        return f"fleetctl query --exit --hosts {shlex.quote(self._host(query))} --query {shlex.quote(sql)}"
+        host = shlex.quote(self._host(query))
+        return redact(f"fleetctl query --exit --hosts {host} --query {shlex.quote(sql)}")
 
     async def ask(self, query: Query, window: Window, subject: str) -> Evidence:
         """The rows as they are at this moment: osquery keeps no past, whatever the window."""
@@ -158,7 +159,7 @@ def _without_port(host: str) -> str:
 
 def _words(query: TableQuery | SelectQuery) -> str:
     what = query.table if isinstance(query, TableQuery) else query.sql
-    return strip_invisible(f"{what} on {query.host}")[:4_500]
+    return redact(strip_invisible(f"{what} on {query.host}"))[:4_500]
 
 
 def _record(row: Mapping[str, Any]) -> Record:

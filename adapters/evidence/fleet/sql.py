@@ -69,9 +69,9 @@ _SHAPE: Mapping[type[exp.Expr], frozenset[str]] = {
     exp.Add: _BINARY,
     exp.Sub: _BINARY,
     exp.Mul: _BINARY,
-    exp.Div: _BINARY | {"typed"},
+    exp.Div: _BINARY | {"safe", "typed"},
     exp.Mod: _BINARY,
-    exp.DPipe: _BINARY,
+    exp.DPipe: _BINARY | {"safe"},
     exp.Between: frozenset({"this", "low", "high"}),
     # Not ``field``: SQLite reads ``x IN name`` as a look into the table of that name.
     exp.In: frozenset({"this", "expressions", "query"}),

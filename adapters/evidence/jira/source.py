@@ -19,7 +19,7 @@ from adapters.evidence.json_shape import Malformed, listing, mapping, moment, op
 from bot.domain.clock import Clock, to_rfc3339
 from bot.domain.errors import Unavailable
 from bot.domain.evidence import Evidence, EvidenceStatus, Window
-from bot.domain.redaction import clean, strip_invisible
+from bot.domain.redaction import clean, redact, strip_invisible
 from config.schema import JiraSource
 from investigators.queries import Query, TicketQuery
 
@@ -57,7 +57,7 @@ class JiraTickets:
         address = f"{self._api.address}/rest/api/3/search/jql"
         return (
             f'curl -s -u "$JIRA_LOGIN" -G {shlex.quote(address)} --data-urlencode fields=summary,status '
-            f"--data-urlencode {shlex.quote(f'jql={self.jql(query.service)}')}"
+            f"--data-urlencode {shlex.quote(f'jql={self._shown(query)}')}"
         )
 
     def jql(self, service: str) -> str:
@@ -94,7 +94,7 @@ class JiraTickets:
         return answered(
             source=self.name,
             kind=query.kind,
-            query=self.jql(query.service),
+            query=self._shown(query),
             window=window,
             taken_at=self._clock.now(),
             summary=f"{len(records)} tickets; last: {lines[0]}",
@@ -102,7 +102,7 @@ class JiraTickets:
             excerpt="\n".join(lines),
             records=records,
             reason="; ".join(notes) or None,
-            link=self._link(query.service),
+            link=self._link(query),
             manual=self.command(query, window),
             outsider_writable=self._config.outsider_writable,
         )
@@ -156,8 +156,12 @@ class JiraTickets:
             "url": f"{self._api.address}/browse/{key}",
         }
 
-    def _link(self, service: str) -> str:
-        return f"{self._api.address}/issues/?jql={quote(self.jql(service), safe='')}"
+    def _shown(self, query: TicketQuery) -> str:
+        """The search as people see it. An alert may carry a secret where its service should stand."""
+        return redact(self.jql(query.service))
+
+    def _link(self, query: TicketQuery) -> str:
+        return f"{self._api.address}/issues/?jql={quote(self._shown(query), safe='')}"
 
     def _nothing(
         self, query: Query, window: Window, subject: str, status: EvidenceStatus, reason: str
@@ -166,13 +170,13 @@ class JiraTickets:
         return nothing(
             source=self.name,
             kind=query.kind,
-            query=self.jql(query.service) if isinstance(query, TicketQuery) else query.kind,
+            query=self._shown(query) if isinstance(query, TicketQuery) else query.kind,
             window=window,
             taken_at=self._clock.now(),
             subject=subject,
             reason=reason,
             status=status,
-            link=self._link(query.service) if isinstance(query, TicketQuery) else self._api.address,
+            link=self._link(query) if isinstance(query, TicketQuery) else self._api.address,
             manual=self.command(query, window) if asked else None,
         )
 
