@@ -141,6 +141,12 @@ def _folder(value: str) -> str:
     return value
 
 
+def _some(value: tuple[Section, ...]) -> tuple[Section, ...]:
+    if not value:
+        raise ValueError("is empty, so there is nothing to look at; name at least one")
+    return value
+
+
 class CodeOfService(Section):
     """Which service code belongs to. A repository of many services is listed once for each of them."""
 
@@ -173,7 +179,9 @@ class GithubSource(Section):
         description="Base URL of the API; of GitHub Enterprise Server `https://<host>/api/v3`.",
     )
     token: Token | None = Field(default=None, description="Access token; unset: public repositories only.")
-    repositories: tuple[GithubRepository, ...] = Field(min_length=1, description="What to look at.")
+    repositories: Annotated[tuple[GithubRepository, ...], AfterValidator(_some)] = Field(
+        description="What to look at."
+    )
     outsider_writable: bool = Field(
         default=False, description="People outside your trust write commits or their messages here."
     )
@@ -192,7 +200,9 @@ class GitlabSource(Section):
     name: Name = Field(default="gitlab", description="How evidence names it.")
     url: Url = Field(default=HttpUrl("https://gitlab.com"), description="Base URL, without `/api/v4`.")
     token: Token | None = Field(default=None, description="Access token; unset: public projects only.")
-    projects: tuple[GitlabProject, ...] = Field(min_length=1, description="What to look at.")
+    projects: Annotated[tuple[GitlabProject, ...], AfterValidator(_some)] = Field(
+        description="What to look at."
+    )
     outsider_writable: bool = Field(
         default=False, description="People outside your trust write commits or their messages here."
     )
@@ -213,7 +223,9 @@ class TeamcitySource(Section):
     name: Name = Field(default="teamcity", description="How evidence names it.")
     url: Url = Field(description="Base URL.")
     token: Token = Field(description="Access token.")
-    builds: tuple[TeamcityBuild, ...] = Field(min_length=1, description="What to look at.")
+    builds: Annotated[tuple[TeamcityBuild, ...], AfterValidator(_some)] = Field(
+        description="What to look at."
+    )
     timeout: Duration = Field(default=timedelta(seconds=12), description="For one question.")
 
 

@@ -105,6 +105,7 @@ def test_of_the_engines_adapters_know_the_ports_and_nouns_only() -> None:
         "approvals.model",
         "approvals.ports",
         "investigators.ports",
+        "investigators.queries",
     }
     strangers = {
         f"{name(path)}: {module}"

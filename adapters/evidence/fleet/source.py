@@ -21,7 +21,7 @@ from adapters.evidence.json_shape import listing, mapping, optional
 from bot.domain.clock import Clock
 from bot.domain.errors import Unavailable
 from bot.domain.evidence import Evidence, EvidenceStatus, Window
-from bot.domain.redaction import redact, redact_field, strip_invisible
+from bot.domain.redaction import clean, redact, redact_field, strip_invisible
 from config.schema import FleetSource
 from investigators.queries import Query, SelectQuery, TableQuery
 
@@ -164,7 +164,7 @@ def _words(query: TableQuery | SelectQuery) -> str:
 
 def _record(row: Mapping[str, Any]) -> Record:
     """osquery writes every value as text; numbers become numbers."""
-    return {key: _value(key, value) for key, value in row.items()}
+    return {clean(key, limit=100): _value(key, value) for key, value in row.items()}
 
 
 def _value(key: str, value: Any) -> str | int | float | bool | None:

@@ -82,11 +82,11 @@ class Fetcher:
         return self._hosts.get(name if port == 443 else f"{name}:{port}")
 
     async def resolve(self, host: RunbookHost) -> str:
-        """The address of a listed host. Raises Refused."""
+        """The addresses of a listed host. Raises Refused."""
         name, _, port = host.host.partition(":")
         try:
             async with asyncio.timeout(self._seconds):
-                return await _address(name, int(port or 443), private=host.private)
+                return " ".join(await _addresses(name, int(port or 443), private=host.private))
         except TimeoutError:
             raise Refused(f"has no address within {self._seconds:g} s") from None
         except OSError as error:
@@ -105,8 +105,18 @@ class Fetcher:
     async def _once(self, host: RunbookHost, url: str) -> Page | str:
         """The page, or where it says that it is."""
         parts = urlsplit(url)
-        name = parts.hostname or ""
-        address = await _address(name, parts.port or 443, private=host.private)
+        addresses = await _addresses(parts.hostname or "", parts.port or 443, private=host.private)
+        for address in addresses[:-1]:
+            try:
+                return await self._at(address, host, url)
+            except aiohttp.ClientConnectorCertificateError:
+                raise
+            except aiohttp.ClientConnectorError:
+                continue
+        return await self._at(addresses[-1], host, url)
+
+    async def _at(self, address: str, host: RunbookHost, url: str) -> Page | str:
+        parts = urlsplit(url)
         # Connect to the address that was looked at: asking the name again could give another one.
         target = URL(url).with_fragment(None).with_host(address)
         headers = {"Host": parts.netloc, "Accept": "text/markdown, text/plain, text/html;q=0.9"}
@@ -121,7 +131,7 @@ class Fetcher:
             target,
             headers=headers,
             allow_redirects=False,
-            server_hostname=name,
+            server_hostname=parts.hostname,
             ssl=await self._trusted(),
             timeout=aiohttp.ClientTimeout(total=self._seconds),
         ) as response:
@@ -142,16 +152,17 @@ class Fetcher:
             )
 
 
-async def _address(name: str, port: int, *, private: bool) -> str:
-    """The first address of a name. Refused when any of them lies where only insiders reach."""
+async def _addresses(name: str, port: int, *, private: bool) -> list[str]:
+    """Every address of a name. Refused when any of them lies where only insiders reach."""
     found = await asyncio.get_running_loop().getaddrinfo(name, port, type=socket.SOCK_STREAM)
-    addresses = [str(entry[4][0]).partition("%")[0] for entry in found]
-    if not private and any(not _public(address) for address in addresses):
+    addresses = list(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found))
+    if not private and not all(is_public(address) for address in addresses):
         raise Refused("has a private or loopback address; set private: true for the host if that is right")
-    return addresses[0]
+    return addresses
 
 
-def _public(address: str) -> bool:
+def is_public(address: str) -> bool:
+    """Whether anybody on the Internet could reach it, also where it is IPv4 within IPv6."""
     parsed = ipaddress.ip_address(address)
     if isinstance(parsed, ipaddress.IPv6Address):
         if parsed in _NAT64:

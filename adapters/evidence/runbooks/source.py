@@ -174,7 +174,7 @@ def _lines(text: str) -> tuple[list[str], bool]:
 
 def _count(directory: Path) -> int:
     try:
-        return sum(1 for path in directory.rglob("*") if path.is_file())
+        return sum(1 for path in directory.resolve(strict=True).rglob("*") if path.is_file())
     except OSError as error:
         raise Refused(f"the folder cannot be read: {error.strerror or type(error).__name__}") from None
 
