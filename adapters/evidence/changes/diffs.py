@@ -11,8 +11,8 @@ from bot.domain.redaction import clean, is_secret_name, redact, strip_invisible
 DIFF_BYTES = 32 * 1024
 """Bytes of one change's diff that are kept."""
 MAX_FILES = 300
-_RAW_LIMIT = 128 * 1024
-"""Characters of one file's patch that are looked at."""
+_RAW_LIMIT = 3 * DIFF_BYTES
+"""Characters of one change's patches that are looked at."""
 
 _SECRET_FILE = re.compile(
     r"(?:.*\.(?:pem|key|p12|pfx|jks|keystore|kdbx|asc|gpg|tfstate)"
@@ -45,17 +45,24 @@ def diff_text(patches: Sequence[FilePatch]) -> str:
 
     Redacted before it is cut, so that no cut goes through a secret.
     """
-    parts = [part for one in patches[:MAX_FILES] if (part := _part(one))]
-    left = DIFF_BYTES
-    kept: dict[int, str] = {}
-    # The smallest first: what they leave is shared among the large ones.
-    for place, (index, part) in enumerate(sorted(enumerate(parts), key=lambda item: len(item[1]))):
-        kept[index] = _cut(part, left // (len(parts) - place) - 1)
-        left -= len(kept[index].encode()) + 1
-    return "\n".join(kept[index] for index in range(len(parts)) if kept[index])
+    kept = patches[:MAX_FILES]
+    # What is surely cut away need not be looked at; a secret that is kept begins in what is looked at.
+    looked_at = _shares([len(one.patch) for one in kept], _RAW_LIMIT)
+    parts = [part for one, share in zip(kept, looked_at, strict=True) if (part := _part(one, share))]
+    shares = _shares([len(part.encode()) + 1 for part in parts], DIFF_BYTES)
+    return "\n".join(cut for part, share in zip(parts, shares, strict=True) if (cut := _cut(part, share - 1)))
 
 
-def _part(one: FilePatch) -> str:
+def _shares(sizes: Sequence[int], total: int) -> list[int]:
+    """What each may have: the small ones all they need, the large ones what is left in equal parts."""
+    shares = [0] * len(sizes)
+    for place, index in enumerate(sorted(range(len(sizes)), key=lambda index: sizes[index])):
+        shares[index] = min(sizes[index], total // (len(sizes) - place))
+        total -= shares[index]
+    return shares
+
+
+def _part(one: FilePatch, share: int) -> str:
     name = clean(one.path, limit=300)
     old = clean(one.renamed_from, limit=300) or name
     head = f"--- a/{old}\n+++ b/{name}"
@@ -64,9 +71,9 @@ def _part(one: FilePatch) -> str:
     if _SECRET_FILE.fullmatch(one.path.rpartition("/")[2]):
         return f"{head}\n[redacted:secret-file]"
     raw = one.patch
-    if len(raw) > _RAW_LIMIT:
+    if len(raw) > share:
         # Only ever the end is left out: a secret is known by how it begins.
-        raw = raw[: raw.rfind("\n", 0, _RAW_LIMIT) + 1] + "… left out …"
+        raw = raw[: raw.rfind("\n", 0, share) + 1] + "… left out …"
     return f"{head}\n{redact_patch(raw)}"
 
 

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
+from html import unescape
 
-_BLOCK = re.compile(
-    r"address|article|aside|blockquote|br|d[dlt]|div|fieldset|figure|footer|form|h[1-6]|header|hr|li|main|nav|ol|p|pre"
-    r"|section|table|t[dhr]|ul"
-)
-_SILENT = frozenset({"script", "style", "template", "noscript", "svg", "head", "iframe", "object"})
-_SPACE = re.compile(r"[ \t\r\n\f]+")
 PLAIN = frozenset({"text/plain", "text/markdown", "text/x-markdown"})
 HTML = frozenset({"text/html", "application/xhtml+xml"})
+
+# Each pattern ends at the next bracket, so that no page costs more than its length: Python's own parser
+# takes minutes for some pages of a few hundred kilobytes.
+_TAG = re.compile(r"<(?P<end>/?)(?P<name>[a-zA-Z][a-zA-Z0-9]*)(?P<rest>[^<>]{0,4000})>")
+_BLOCK = re.compile(
+    r"address|article|aside|blockquote|br|d[dlt]|div|fieldset|figure|footer|form|h[1-6]|header|hr|li|main|nav|ol"
+    r"|p|pre|section|table|t[dhr]|ul"
+)
+_PASSWORD = re.compile(r"""\btype\s{0,9}=\s{0,9}["']?password""", re.IGNORECASE)
+_SPACE = re.compile(r"[ \t\r\n\f]+")
+_ENDS = {
+    name: re.compile(rf"</{name}[^<>]{{0,99}}>", re.IGNORECASE)
+    for name in ("script", "style", "template", "noscript", "svg", "head", "title", "iframe", "object")
+}
 
 
 class LoginPage(Exception):
@@ -21,63 +29,77 @@ class LoginPage(Exception):
 
 def html_text(markup: str) -> str:
     """Text with one line per block, ``- `` before list items, ``# `` before headings. Raises LoginPage."""
-    reader = _Reader()
-    reader.feed(markup)
-    reader.close()
-    lines = [line.rstrip() for line in "".join(reader.parts).split("\n")]
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+    page = _Page()
+    unended: set[str] = set()
+    place = 0
+    while (start := markup.find("<", place)) >= 0:
+        page.text(markup[place:start])
+        place = start + 1
+        if markup.startswith(("<!", "<?"), start):
+            mark = "-->" if markup.startswith("<!--", start) else ">"
+            end = markup.find(mark, place)
+            if end < 0:
+                # The rest is a comment.
+                return page.written()
+            place = end + len(mark)
+            continue
+        tag = _TAG.match(markup, start)
+        if tag is None:
+            page.text("<")
+            continue
+        place = tag.end()
+        name = tag["name"].lower()
+        if tag["end"]:
+            page.end(name)
+        elif name in _ENDS and not tag["rest"].endswith("/") and name not in unended:
+            found = _ENDS[name].search(markup, place)
+            if found is not None:
+                place = found.end()
+            else:
+                # There is none further on either: not looked for again.
+                unended.add(name)
+        else:
+            page.start(name, tag["rest"])
+    page.text(markup[place:])
+    return page.written()
 
 
-class _Reader(HTMLParser):
+class _Page:
     def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.parts: list[str] = []
-        self._silent: list[str] = []
+        self._parts: list[str] = []
         self._preformatted = 0
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "input" and ("type", "password") in [(k, (v or "").lower()) for k, v in attrs]:
+    def start(self, name: str, attributes: str) -> None:
+        if name == "input" and _PASSWORD.search(attributes) is not None:
             raise LoginPage
-        if tag in _SILENT:
-            self._silent.append(tag)
-        elif tag == "body":
-            # A head that is never closed ends here.
-            self._silent.clear()
-        if self._silent:
-            return
-        if _BLOCK.fullmatch(tag):
+        if _BLOCK.fullmatch(name) is not None:
             self._break()
-        if tag == "pre":
+        if name == "pre":
             self._preformatted += 1
-        elif tag == "li":
-            self.parts.append("- ")
-        elif tag in ("h1", "h2", "h3", "h4", "h5", "h6"):
-            self.parts.append(f"{'#' * int(tag[1])} ")
+        elif name == "li":
+            self._parts.append("- ")
+        elif name[0] == "h" and name[1:].isdigit() and name != "h0":
+            self._parts.append(f"{'#' * min(int(name[1:]), 6)} ")
 
-    def handle_endtag(self, tag: str) -> None:
-        if tag in self._silent:
-            while self._silent.pop() != tag:
-                pass
-            return
-        if self._silent:
-            return
-        if tag == "pre" and self._preformatted:
+    def end(self, name: str) -> None:
+        if name == "pre" and self._preformatted:
             self._preformatted -= 1
-        if _BLOCK.fullmatch(tag):
+        if _BLOCK.fullmatch(name) is not None:
             self._break()
 
-    def handle_data(self, data: str) -> None:
-        if self._silent:
-            return
-        if self._preformatted:
-            self.parts.append(data)
-            return
-        text = _SPACE.sub(" ", data)
-        if not self.parts or self.parts[-1].endswith(("\n", " ")):
-            text = text.lstrip(" ")
+    def text(self, raw: str) -> None:
+        text = unescape(raw)
+        if not self._preformatted:
+            text = _SPACE.sub(" ", text)
+            if not self._parts or self._parts[-1].endswith(("\n", " ")):
+                text = text.lstrip(" ")
         if text:
-            self.parts.append(text)
+            self._parts.append(text)
+
+    def written(self) -> str:
+        lines = [line.rstrip() for line in "".join(self._parts).split("\n")]
+        return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
 
     def _break(self) -> None:
-        if self.parts and not self.parts[-1].endswith("\n"):
-            self.parts.append("\n")
+        if self._parts and not self._parts[-1].endswith("\n"):
+            self._parts.append("\n")

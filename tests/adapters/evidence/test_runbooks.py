@@ -399,6 +399,14 @@ def test_markup(markup: str, text: str) -> None:
     assert html_text(markup) == text
 
 
+@pytest.mark.parametrize(
+    "piece", ["<", "<a ", "<svg>", "<!--", "<!-", "<script>", "<pre>", "</", "&", "<h1>", "<a b='"]
+)
+def test_a_page_made_to_be_slow_is_read_like_any_other(piece: str) -> None:
+    """Python's own HTML parser takes minutes for some of these."""
+    assert isinstance(html_text(piece * (262_144 // len(piece))), str)
+
+
 @given(markup=st.text(alphabet="<>/ab!-'\"= &;\nprehadscit", max_size=60))
 def test_no_markup_breaks_the_reader(markup: str) -> None:
     assert isinstance(html_text(markup), str)
