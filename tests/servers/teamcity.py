@@ -51,12 +51,13 @@ class TeamCity:
         assert build_type is not None
         if not any(one.build_type == build_type[1] for one in self.builds):
             message = f"No build type nor template is found by id '{build_type[1]}'."
-            body = {"errors": [{"message": message, "statusText": "Not Found"}]}
-            return web.json_response(body, status=404)
+            refusal = {"errors": [{"message": message, "statusText": "Not Found"}]}
+            return web.json_response(refusal, status=404)
         found = [one for one in self.builds if one.build_type == build_type[1] and _matches(one, locator)]
         found.sort(key=lambda one: one.id, reverse=True)
         count, start = _number(locator, "count", 100), _number(locator, "start", 0)
-        body: dict[str, Any] = {"build": [_build(one) for one in found[start : start + count]]}
+        page = [_build(one) for one in found[start : start + count]]
+        body: dict[str, Any] = {"count": len(page), **({"build": page} if page else {})}
         if len(found) > start + count:
             later = re.sub(r",start:\d+", "", locator) + f",start:{start + count}"
             fields = quote(request.query["fields"])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -16,13 +18,15 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 @dataclass(slots=True)
 class Trouble:
     """``kind``: slow, flood, drop, html, malformed, redirect or a number (a status with ``body``), for the
-    requests whose path ends in ``path``. ``asked``: every path and query that came in, in order."""
+    requests whose path ends in ``path``. ``asked``: every path and query that came in, in order. ``change``:
+    what is made of the JSON of an answer before it is sent."""
 
     kind: str = ""
     path: str = ""
     body: str = "{}"
     headers: dict[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    change: Callable[[Any], Any] | None = None
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -30,6 +34,12 @@ class Trouble:
         if not self.kind or not request.path.endswith(self.path):
             return await handler(request)
         match self.kind:
+            case "changed":
+                response = await handler(request)
+                assert isinstance(response, web.Response)
+                assert self.change is not None
+                data = self.change(json.loads(response.text or ""))
+                return web.json_response(data, status=response.status)
             case "slow":
                 await asyncio.sleep(30)
                 return await handler(request)

@@ -259,12 +259,12 @@ class _Repository:
                 continue
             try:
                 reply = await question.get(f"{self._path}/commits/{quote(sha, safe='')}")
+                patches = _patches(mapping(reply.data, "a commit"))
             except Refused as error:
                 found.note(f"the diff of {sha[:12]}: {error}")
                 if not self._config.paths:
                     found.changes.append(change)
                 continue
-            patches = _patches(mapping(reply.data, "a commit"))
             if not touches(self._config.paths, [p for one in patches for p in (one.path, one.renamed_from)]):
                 continue
             fetched[sha] = await with_diff(change, in_folders(self._config.paths, patches))
@@ -379,5 +379,5 @@ def _patches(holder: Mapping[str, Any]) -> list[FilePatch]:
             patch=optional(item, "patch"),
             renamed_from=optional(item, "previous_filename"),
         )
-        for item in listing(holder.get("files", []), "files")
+        for item in listing(holder.get("files"), "files")
     ]

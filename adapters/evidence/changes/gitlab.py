@@ -226,6 +226,7 @@ class _Project:
                 path = f"{self._path}/repository/commits/{quote(change.id, safe='')}/diff"
                 reply = await question.get(path, [("per_page", "100")])
                 diffs = listing(reply.data, "diffs")
+                patches = [_patch(diff) for diff in diffs]
             except Refused as error:
                 found.note(f"the diff of {change.version}: {error}")
                 if not self._config.paths:
@@ -233,7 +234,6 @@ class _Project:
                 continue
             if reply.following is not None or any(_left_out(diff) for diff in diffs):
                 found.note(f"the diff of {change.version} is incomplete")
-            patches = [_patch(diff) for diff in diffs]
             if not touches(self._config.paths, [p for one in patches for p in (one.path, one.renamed_from)]):
                 continue
             fetched[change.id] = await with_diff(change, in_folders(self._config.paths, patches))

@@ -102,7 +102,7 @@ class ChangeSource:
         return answered(
             source=self.name,
             kind=query.kind,
-            query=_words(query),
+            query=self._words(query),
             window=window,
             taken_at=self._clock.now(),
             summary=f"{len(changes)} changes; last: {lines[-1]}",
@@ -126,13 +126,17 @@ class ChangeSource:
     def _asked(self, query: ChangeQuery) -> list[Place]:
         return [place for place in self._places if not query.services or place.service in query.services]
 
+    def _words(self, query: ChangeQuery) -> str:
+        places = ", ".join(dict.fromkeys(place.name for place in self._asked(query)))
+        return f"changes of {', '.join(query.services) or 'every service'} in {places or 'no place'}"
+
     def _nothing(
         self, query: Query, window: Window, subject: str, status: EvidenceStatus, reason: str
     ) -> Evidence:
         return nothing(
             source=self.name,
             kind=query.kind,
-            query=_words(query) if isinstance(query, ChangeQuery) else query.kind,
+            query=self._words(query) if isinstance(query, ChangeQuery) else query.kind,
             window=window,
             taken_at=self._clock.now(),
             subject=subject,
@@ -159,10 +163,6 @@ def _within(changes: Sequence[Change], window: Window) -> list[Change]:
         # A commit that came to several environments counts from the first.
         unique.setdefault((change.service, change.kind, change.id), change)
     return list(unique.values())
-
-
-def _words(query: ChangeQuery) -> str:
-    return f"changes of {', '.join(query.services) or 'every service'}"
 
 
 def _line(change: Change) -> str:

@@ -24,11 +24,11 @@ from config.schema import TeamcityBuild, TeamcitySource
 _COUNT = 50
 _CHANGES = 100
 _FIELDS = (
-    "nextHref,build(id,number,status,state,startDate,webUrl,triggered(user(username)),"
+    "count,nextHref,build(id,number,status,state,startDate,webUrl,triggered(user(username)),"
     f"changes($locator(count:{_CHANGES}),count,change(id,version,username,comment,webUrl,"
     "files(file(file)))))"
 )
-_PREVIOUS = "build(number)"
+_PREVIOUS = "count,build(number)"
 
 
 def teamcity_changes(config: TeamcitySource, session: aiohttp.ClientSession, clock: Clock) -> ChangeSource:
@@ -78,7 +78,7 @@ class _Build:
         builds: list[Mapping[str, Any]] = []
         for page in range(1, MAX_PAGES + 1):
             data = mapping(reply.data, "builds")
-            builds += listing(data.get("build", []), "builds")
+            builds += _builds(data)
             following = optional(data, "nextHref")
             if not following:
                 break
@@ -104,7 +104,7 @@ class _Build:
         )
         try:
             reply = await question.get("/app/rest/builds", [("locator", locator), ("fields", _PREVIOUS)])
-            builds = listing(mapping(reply.data, "builds").get("build", []), "builds")
+            builds = _builds(mapping(reply.data, "builds"))
             return text(builds[0], "number", "a build") if builds else ""
         except Refused as error:
             found.note(f"the build before: {error}")
@@ -151,6 +151,13 @@ class _Build:
             link=optional(item, "webUrl"),
         )
         found.changes.append(await with_diff(deploy, [FilePatch(path=file) for file in names]))
+
+
+def _builds(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Older servers leave out an empty list; anything else without one is no answer."""
+    if data.get("count") == 0 and "build" not in data:
+        return []
+    return listing(data.get("build"), "builds")
 
 
 def _files(change: Mapping[str, Any]) -> list[str]:

@@ -69,27 +69,30 @@ class FleetHosts:
 
     async def ask(self, query: Query, window: Window, subject: str) -> Evidence:
         """The rows as they are at this moment: osquery keeps no past, whatever the window."""
+        failed = EvidenceStatus.FAILED
         if not isinstance(query, TableQuery | SelectQuery):
-            return self._nothing(query, window, subject, EvidenceStatus.FAILED, "answers no such question")
+            return self._nothing(query, query.kind, window, subject, failed, "answers no such question")
         try:
             sql = self._sql(query)
         except (NotAdmitted, NotPrepared) as error:
-            return self._nothing(query, window, subject, EvidenceStatus.FAILED, f"was not asked: {error}")
+            asked = _words(query.table if isinstance(query, TableQuery) else query.sql, query)
+            return self._nothing(query, asked, window, subject, failed, f"was not asked: {error}")
+        words = _words(sql, query)
         try:
             rows = await self._rows(self._host(query), sql)
         except Refused as error:
-            return self._nothing(query, window, subject, EvidenceStatus.FAILED, str(error))
+            return self._nothing(query, words, window, subject, failed, str(error))
         if not rows:
-            return self._nothing(query, window, subject, EvidenceStatus.EMPTY, "no rows")
+            return self._nothing(query, words, window, subject, EvidenceStatus.EMPTY, "no rows")
         limit = self._config.max_rows
         records = [_record(row) for row in rows[:limit]]
         return answered(
             source=self.name,
             kind=query.kind,
-            query=_words(query),
+            query=words,
             window=window,
             taken_at=self._clock.now(),
-            summary=f"{len(records)} rows of {_words(query)}",
+            summary=f"{len(records)} rows of {words}",
             subject=subject,
             excerpt="\n".join(_line(record) for record in records[:_SHOWN]),
             records=records,
@@ -136,12 +139,12 @@ class FleetHosts:
         return listing(rows, "rows")
 
     def _nothing(
-        self, query: Query, window: Window, subject: str, status: EvidenceStatus, reason: str
+        self, query: Query, words: str, window: Window, subject: str, status: EvidenceStatus, reason: str
     ) -> Evidence:
         return nothing(
             source=self.name,
             kind=query.kind,
-            query=_words(query) if isinstance(query, TableQuery | SelectQuery) else query.kind,
+            query=words,
             window=window,
             taken_at=self._clock.now(),
             subject=subject,
@@ -157,8 +160,7 @@ def _without_port(host: str) -> str:
     return (match["host"] or match["v6"]) if match else host.strip()
 
 
-def _words(query: TableQuery | SelectQuery) -> str:
-    what = query.table if isinstance(query, TableQuery) else query.sql
+def _words(what: str, query: TableQuery | SelectQuery) -> str:
     return redact(strip_invisible(f"{what} on {query.host}"))[:4_500]
 
 

@@ -157,6 +157,13 @@ async def test_what_is_sent_is_what_was_understood() -> None:
     assert server.queries == ['SELECT "name" FROM "users" LIMIT 501']
 
 
+async def test_the_evidence_says_the_exact_query() -> None:
+    server = web()
+    async with fleet(server) as source:
+        found = await source.ask(PROCESSES, WINDOW, "web-1")
+    assert found.query == f"{server.queries[0]} on web-1:9100"
+
+
 async def test_hosts_are_found_by_their_name_without_a_port_and_by_aliases() -> None:
     server = web()
     options = {"hosts": [r"web-\d+"], "aliases": {"10.0.0.7": server.hosts[0].uuid}}

@@ -133,6 +133,7 @@ async def test_each_fault_is_a_gap(kind: str) -> None:
     ("body", "reason"),
     [
         ("[]", "builds that is no object"),
+        ("{}", "no list of objects"),
         ('{"build": 7}', "no list of objects"),
         ('{"build": [{"startDate": "soon"}]}', "readable startDate"),
         ('{"build": [{"startDate": "20260301T113000+0000"}]}', "a build without id"),
