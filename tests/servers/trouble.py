@@ -17,9 +17,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(slots=True)
 class Trouble:
-    """``kind``: slow, flood, drop, html, malformed, redirect or a number (a status with ``body``), for the
-    requests whose path ends in ``path``. ``asked``: every path and query that came in, in order. ``change``:
-    what is made of the JSON of an answer before it is sent."""
+    """``kind``: slow, flood, drop, html, malformed, redirect, changed or a number (a status with ``body``),
+    for the requests whose path (or with a ``=``, whose query) ends in ``path``. ``asked``: every path and
+    query that came in, in order. ``change``: what is made of the JSON of an answer before it is sent."""
 
     kind: str = ""
     path: str = ""
@@ -31,7 +31,8 @@ class Trouble:
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         self.asked.append(request.path_qs)
-        if not self.kind or not request.path.endswith(self.path):
+        address = request.path_qs if "=" in self.path else request.path
+        if not self.kind or not address.endswith(self.path):
             return await handler(request)
         match self.kind:
             case "changed":

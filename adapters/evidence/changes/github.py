@@ -111,7 +111,10 @@ class _Repository:
         found = Found()
         deployments: list[_Deployment] = []
         for environment in self._config.environments or ("",):
-            deployments += await self._deployments(question, environment, window, found)
+            try:
+                deployments += await self._deployments(question, environment, window, found)
+            except Refused as error:
+                found.note(str(error))
         if not deployments and not found.notes:
             await self._undeployed(question, window, found)
             return found
@@ -143,7 +146,11 @@ class _Repository:
             if page == MAX_PAGES:
                 found.note(f"only the newest {len(kept)} deployments were looked at")
                 break
-            reply = await question.follow(reply.following)
+            try:
+                reply = await question.follow(reply.following)
+            except Refused as error:
+                found.note(f"only the newest {len(kept)} deployments were looked at: {error}")
+                break
         return sorted(kept, key=lambda one: (one.created, int(one.id)), reverse=True)
 
     async def _deployed(

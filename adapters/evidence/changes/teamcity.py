@@ -85,7 +85,11 @@ class _Build:
             if page == MAX_PAGES:
                 found.note(f"only the newest {len(builds)} builds were looked at")
                 break
-            reply = await question.follow(following)
+            try:
+                reply = await question.follow(following)
+            except Refused as error:
+                found.note(f"only the newest {len(builds)} builds were looked at: {error}")
+                break
         started = sorted(
             ((at, item) for item in builds if (at := _started(item)) is not None), key=lambda pair: pair[0]
         )

@@ -328,6 +328,23 @@ async def test_a_comparison_that_fails_leaves_the_deployment() -> None:
     assert reason == "acme/shop: what deployment 2 brought: answered 500"
 
 
+async def test_a_page_that_fails_leaves_those_before_it() -> None:
+    server = deployed()
+    server.deployments += [Deployment(id=100 + n, at=ago(400 + n), sha=C) for n in range(150)]
+    server.trouble.kind, server.trouble.path = "500", "page=2"
+    changes, reason = await changes_of(server)
+    assert [one.id for one in changes] == ["deployment-2"]
+    assert "only the newest 100 deployments were looked at: answered 500" in (reason or "")
+
+
+async def test_an_environment_that_fails_leaves_the_others() -> None:
+    server = deployed()
+    server.trouble.kind, server.trouble.path = "500", "environment=staging"
+    changes, reason = await changes_of(server, {**SHOP, "environments": ["staging", "production"]})
+    assert len(changes) == 3
+    assert reason == "acme/shop: answered 500"
+
+
 async def test_a_server_that_is_not_there_is_a_gap() -> None:
     async with aiohttp.ClientSession() as session:
         options = {"url": f"http://127.0.0.1:{free_port()}", "repositories": [SHOP]}

@@ -127,6 +127,16 @@ async def test_the_deployment_before_is_found_pages_away() -> None:
     assert (changes[-1].before, reason) == (A, None)
 
 
+async def test_a_page_that_fails_leaves_those_before_it() -> None:
+    server = deployed()
+    server.deployments[1].id = 900
+    server.deployments += [Deployment(id=100 + n, at=ago(2000 - n), sha=C) for n in range(150)]
+    server.trouble.kind, server.trouble.path = "502", "page=2"
+    changes, reason = await changes_of(server)
+    assert [one.id for one in changes] == ["deployment-900"]
+    assert "only the newest 100 deployments were looked at: answered 502" in (reason or "")
+
+
 async def test_a_diff_that_is_too_large_or_took_too_long_is_said_to_be_missing() -> None:
     server = deployed()
     server.history.commits[2].files["dist/bundle.js"] = ""
