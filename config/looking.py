@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from config.alerts import Basic
+from config.records import FleetSource, GithubSource, GitlabSource, JiraSource, Runbooks, TeamcitySource
 from config.types import Duration, Name, Positive, Section, Text, Token, Url, Whole
 
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
@@ -219,3 +220,9 @@ class Evidence(Section):
     traces: tuple[TraceSource, ...] = Field(default=(), description="Trace sources.")
     kubernetes: tuple[KubernetesSource, ...] = Field(default=(), description="Clusters.")
     host: HostEvidence | None = Field(default=None, description="This machine; unset: not looked at.")
+    github: tuple[GithubSource, ...] = Field(default=(), description="Changes from GitHub.")
+    gitlab: tuple[GitlabSource, ...] = Field(default=(), description="Changes from GitLab.")
+    teamcity: tuple[TeamcitySource, ...] = Field(default=(), description="Changes from TeamCity.")
+    fleet: tuple[FleetSource, ...] = Field(default=(), description="osquery on hosts, through Fleet.")
+    jira: tuple[JiraSource, ...] = Field(default=(), description="Tickets.")
+    runbooks: Runbooks | None = Field(default=None, description="Runbooks; unset: their texts are not read.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
+from bot.app.records import record_probes
 from bot.app.seams import Seams
 from bot.domain.errors import Unavailable
 from bot.domain.evidence import Evidence, EvidenceStatus, Window
@@ -85,6 +86,7 @@ def probe_sources(config: Config, seams: Seams, session: aiohttp.ClientSession) 
             if watched.log_file is not None:
                 query = HostQuery(host=host.name, process=watched.name)
                 probes.append((f"log of {watched.name}", partial(_said, partial(host.log, query, window))))
+    probes += record_probes(config, session, seams.clock)
     return probes
 
 
