@@ -68,12 +68,13 @@ _SURGE = re.compile(
     re.I,
 )
 _NODE = re.compile(
-    r"\bnode\b[^\n]{0,60}(?:not ?ready|unreachable|cordon|drain|lost|down|terminat|preempt|fail)"
+    r"\bnode\b(?![:._])[^\n]{0,60}(?:not ?ready|unreachable|cordon|drained|\blost\b"
+    r"|\bdown\b|terminated|preempt|\bfailure)"
     r"|NodeNotReady|NodeLost|\bI/O error|EXT4-fs error|XFS.*corrupt|hardware error|machine check|\bmce:"
     r"|spot (?:instance )?(?:interruption|termination)|preempted|kernel (?:panic|BUG)"
     r"|nvme\w*.*(?:timeout|reset|error)|link (?:is )?down|kubelet stopped|hypervisor"
     r"|host (?:failure|maintenance)|disk (?:failure|failed)|uncorrectable|\bECC\b"
-    r"|NIC\b.*(?:fail|flap|drop)|instance retired|\bebs\b.*(?:impair|stuck)",
+    r"|\bNIC\b.*(?:fail|flap|drop)|instance retired|\bebs\b.*(?:impair|stuck)",
     re.I,
 )
 _PRESSURE = re.compile(

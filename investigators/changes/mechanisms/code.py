@@ -191,7 +191,7 @@ def _name_new(diff: Diff) -> Hit | None:
 def _behaves_differently(diff: Diff) -> Hit | None:
     """Statements that went and others that came, whatever they do: little, but more than nothing."""
     code = [line for line in diff.removed if not is_import(line) and re.search(r"\w", line)]
-    return Hit(strength=0.3, what=code[0].strip()[:60]) if code and diff.removed_text else None
+    return Hit(strength=0.25, what=code[0].strip()[:60]) if code and diff.removed_text else None
 
 
 def _still(line: str, diff: Diff) -> bool:
@@ -372,7 +372,6 @@ MECHANISMS: tuple[Mechanism, ...] = (
                 r"\braise\s+\w|\bthrow\s+new\b|\breturn\s+(?:nil,\s*)?(?:Err\w+|errors\.New"
                 r"|fmt\.Errorf\((?!.*%w)|\w+Error\b)|\babort\(|\bpanic\(|\bassert\b|\.reject\("
                 r"|\bDisallowUnknownFields\b|FAIL_ON_UNKNOWN|\bstrict\b\s*[:=]\s*[tT]rue"
-                r"|\bStatus(?:BadRequest|Forbidden|Unauthorized)\b"
             ),
             0.55,
         ),

@@ -73,7 +73,7 @@ _PROTO = re.compile(r"^\s*(?:optional |required |repeated )?([\w.]+)\s+(\w+)\s*=
 
 
 _FORMAT = rx(
-    r"\butf-?8|\blatin-?1|\bcharset|\bencod\w*|\bdecod\w*|base64|\bgzip|content-?type"
+    r"\butf-?8|\blatin-?1|\bcharset|\bencoding\b|\.(?:en|de)code\([\"']|base64|\bgzip|content-?type"
     r"|\btime_?zone|\btzinfo|\bstrf?ptime|strftime|\bparse_?date"
     r"|\blocale|msgpack|\bavro\b|\bprotobuf\b|\bpickle\b|\bisoformat|ISO_?8601|RFC3339"
     r"|\bUnix(?:Milli)?\(|SimpleDateFormat|ofPattern|date_?format|toISOString|\bjson\.dumps"

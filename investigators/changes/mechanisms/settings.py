@@ -174,7 +174,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
             gains(
                 rx(r"\bretry\w*|while True:|for\s*\{|maxAttempts|@Retryable|tenacity"),
                 0.7,
-                unless=rx(r"back_?off|sleep|jitter"),
+                unless=rx(r"back_?off|sleep|jitter|ticker|select\b|<-|\bafter\("),
             ),
         ),
         explains=fits(
