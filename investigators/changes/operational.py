@@ -204,6 +204,11 @@ def _provider(texts: list[Signal], signals: Signals) -> Iterable[Operational]:
                     "tls_changed",
                     "network_closed",
                     "setting_missing",
+                    "retries_changed",
+                    "cache_removed",
+                    "cache_lifetime",
+                    "query_in_loop",
+                    "batch_removed",
                     "timeout_lowered",
                 )
             ),

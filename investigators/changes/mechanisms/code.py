@@ -93,19 +93,15 @@ def _query_in_loop(diff: Diff) -> Hit | None:
 
 def _compares_differently(diff: Diff) -> Hit | None:
     """A line that differs from the one before only in a comparison, a sign or a step of one."""
-    blur = re.compile(r"[<>]=?|[+\-]\s*1\b|[=!]==?")
-    for old in diff.removed:
+    for blur, mark in ((r"[<>]=?|[+\-]\s*1\b|[=!]==?", "#"), (r"[+\-]\s*1\b", "")):
+        now: dict[str, str] = {}
         for new in diff.added:
-            if (
-                old != new
-                and blur.search(old + new)
-                and _plain(blur.sub("#", old)) == _plain(blur.sub("#", new))
-            ):
-                return Hit(strength=0.9, what=f"{old.strip()[:50]} → {new.strip()[:50]}", alone=True)
-            if old != new and _plain(re.sub(r"[+\-]\s*1\b", "", old)) == _plain(
-                re.sub(r"[+\-]\s*1\b", "", new)
-            ):
-                return Hit(strength=0.9, what=f"{old.strip()[:50]} → {new.strip()[:50]}", alone=True)
+            now.setdefault(_plain(re.sub(blur, mark, new)), new)
+        for old in diff.removed:
+            found = now.get(_plain(re.sub(blur, mark, old)))
+            if found is not None and found != old:
+                what = f"{old.strip()[:50]} → {found.strip()[:50]}"
+                return Hit(strength=0.9, what=what, alone=True)
     return None
 
 
