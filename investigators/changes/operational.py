@@ -260,7 +260,7 @@ def _poison(texts: list[Signal], world: World) -> Iterable[Operational]:
     source: dict[tuple[str, str], EvidenceId] = {}
     for line in world.lines:
         bad = level_of(f"level={line.level}" if line.level else line.text) >= Level.WARNING
-        for key, value in _IDENTITY.findall(line.text) if bad else ():
+        for key, value in _IDENTITY.findall(line.text[:2_000]) if bad else ():
             same[line.service, key.lower()][value] += 1
             source.setdefault((line.service, key.lower()), line.evidence.id)
     stuck = [

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from bot.domain.diagnosis import Suspect
 from bot.domain.evidence import Fact
 from bot.domain.ids import EvidenceId
+from bot.domain.redaction import clean
 from investigators.changes import facts, operational, signals, symptoms, tokens
 from investigators.changes.candidates import Candidate, candidates
 from investigators.changes.mechanisms import ALL, Hit, Mechanism
@@ -26,6 +27,7 @@ _MOST = 10
 _SYMPTOMS = 80
 """The weightiest are looked at: a fault that shows in more places than that shows the same everywhere."""
 _OF_FLAGS = frozenset(("switch_turned",))
+_WHY_LIMIT = 600
 _SLACK = timedelta(seconds=60)
 """Clocks and scrape intervals blur which came first by as much."""
 _OVERLAP_FULL = 4.0
@@ -98,7 +100,7 @@ def suspects(world: World, now: datetime, rules: Rules | None = None) -> ChangeV
         suspects=named,
         no_culprit=bool(told),
         facts=facts.about_changes(world, found, named[0] if named else None),
-        reason=told,
+        reason=clean(told, limit=_WHY_LIMIT),
     )
 
 
@@ -260,7 +262,7 @@ def _suspect(one: _Scored, world: World) -> Suspect:
         score=round(one.score, 4),
         why=_why(one),
         evidence_ids=_cited(one, world),
-        title=change.title,
+        title=clean(change.title, limit=_WHY_LIMIT),
         service=change.service or min(one.candidate.services, default=""),
         at=one.candidate.at,
     )
@@ -276,7 +278,12 @@ def _why(one: _Scored) -> str:
         parts.append(f"the errors name {one.frame.rsplit('/', 1)[-1]}")
     if one.words:
         parts.append(f"both speak of {', '.join(one.words)}")
-    return "; ".join(parts) + "." if parts else "It came before the fault; nothing in it meets the evidence."
+    # A diff can hold a secret that its source did not know for one.
+    return (
+        clean("; ".join(parts) + ".", limit=_WHY_LIMIT)
+        if parts
+        else "It came before the fault; nothing in it meets the evidence."
+    )
 
 
 def _cited(one: _Scored, world: World) -> tuple[EvidenceId, ...]:

@@ -158,6 +158,24 @@ def test_the_order_of_the_changes_does_not_matter() -> None:
     assert suspects(world(incident), NOW).suspects == suspects(world(turned), NOW).suspects
 
 
+def test_a_secret_in_a_diff_or_a_title_is_not_repeated() -> None:
+    diff = "-  DB_PASSWORD: hunter2-canary\n+  DB_PASSWORD: hunter3-canary\n"
+    verdict = suspects(
+        world(
+            _incident(
+                change(
+                    "c", 30, "deploy/users.yaml", diff, service="users", title="set password=hunter3-canary"
+                ),
+                logs=(Log(service="users", text="password authentication failed for user app"),),
+            )
+        ),
+        NOW,
+    )
+
+    assert verdict.suspects[0].change_id == "c"
+    assert "canary" not in repr(verdict)
+
+
 # Deployments and commits
 
 
