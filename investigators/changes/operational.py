@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bot.domain.ids import EvidenceId
+from investigators.changes import tokens
 from investigators.changes.signals import Moved, Signal, Signals
 from investigators.changes.signs import SIGNS
 from investigators.changes.symptoms import Symptom
@@ -37,6 +38,10 @@ _FAILS = re.compile(
 _PAGE = re.compile(
     r"status page|\b(?:partial|major|full|regional) outage\b|incident (?:declared|opened"
     r"|reported) by|provider (?:incident|outage|status)",
+    re.I,
+)
+_TROUBLE = re.compile(
+    r"outage|degrad|elevated|disrupt|impair|partial|unavailable|errors?\b|latency|investigating|incident",
     re.I,
 )
 _PROVIDER = re.compile(
@@ -167,7 +172,11 @@ def _provider(texts: list[Signal], signals: Signals) -> Iterable[Operational]:
             for host in set(_EXTERNAL.findall(signal.text)):
                 if not host.lower().endswith((".internal", ".local")):
                     outside[host.lower()].append(signal)
-    pages = [signal for signal in texts if _PAGE.search(signal.text) or _REGION.search(signal.text)]
+    pages = [
+        signal
+        for signal in texts
+        if _REGION.search(signal.text) or (_PAGE.search(signal.text) and _TROUBLE.search(signal.text))
+    ]
     providers = [s for s in errors if _PROVIDER.search(s.text) and _FAILS.search(s.text)]
     measured = [
         m
@@ -183,10 +192,19 @@ def _provider(texts: list[Signal], signals: Signals) -> Iterable[Operational]:
             f"{host} fails: {said[0].text}",
             list(_ids(said, ())),
         )
+        # A few such errors among others may always be there.
+        places = {signal.service for signal in said}
+        lines = sum(signal.count for signal in errors if signal.service in places)
+        if sum(signal.count for signal in said) < 0.3 * lines:
+            weight *= 0.6
     elif providers:
         weight, told, ids = 0.6, providers[0].text, list(_ids(providers, ()))
     if pages:
-        weight = min(0.92, weight + 0.2) if weight else 0.7
+        spoken = set(tokens.words(" ".join(page.text for page in pages)))
+        suffered = set(tokens.words(" ".join(signal.text for signal in errors if signal not in pages)))
+        # A page about what no error speaks of is about somebody else's trouble.
+        related = bool(spoken & suffered) or any(_REGION.search(page.text) for page in pages)
+        weight = min(0.92, weight + 0.2) if weight and related else max(weight, 0.7 if related else 0.3)
         told, ids = told or pages[0].text, [*ids, *_ids(pages, ())]
     if measured:
         weight = min(0.92, weight + 0.1) if weight else 0.5
