@@ -96,7 +96,7 @@ _NETWORK = re.compile(
 _LAPSED = re.compile(
     r"(?:license|licence|subscription|api key|access key|credentials?|secret|domain"
     r"|service account key)\b[^\n]{0,30}(?:has )?(?:expired|lapsed|suspended|revoked)"
-    r"|billing|payment overdue|account suspended",
+    r"|billing (?:account )?(?:suspended|overdue|disabled|hold)|payment overdue|account suspended",
     re.I,
 )
 _FAILOVER = re.compile(
@@ -108,7 +108,7 @@ _FAILOVER = re.compile(
 _CLOCK = re.compile(
     r"clock (?:drift|skew|jump|unsync)|\bntp\b|chrony|time (?:jumped|went backwards)|leap second", re.I
 )
-_RATE = re.compile(SIGNS["load"].up, re.I)
+_RATE = re.compile(rf"(?!.*(?:outgoing|outbound|egress|client|upstream))(?:.*(?:{SIGNS['load'].up}))", re.I)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,7 +289,15 @@ def _poison(texts: list[Signal], world: World) -> Iterable[Operational]:
     said = [signal for signal in texts if _POISON.search(signal.text)]
     if not stuck and not said:
         return
-    weight = {(True, True): 0.85, (False, True): 0.4, (True, False): 0.35}[bool(stuck), bool(said)]
+    data = any(
+        re.search(SIGNS[kind].text, signal.text, re.I)
+        for kind in ("deserialisation", "bounds", "constraint", "encoding")
+        for signal in texts
+        if signal.service in {service for (service, _), _ in stuck}
+    )
+    weight = {(True, True): 0.85, (False, True): 0.4, (True, False): 0.6 if data else 0.35}[
+        bool(stuck), bool(said)
+    ]
     told = f"{stuck[0][0][1]} {stuck[0][1][0]} fails {stuck[0][1][1]} times" if stuck else said[0].text
     yield Operational(
         kind="poison_record",
@@ -313,7 +321,7 @@ def _poison(texts: list[Signal], world: World) -> Iterable[Operational]:
 
 def _surge(texts: list[Signal], signals: Signals, world: World) -> Iterable[Operational]:
     """More requests than usual from outside: where the rise is only at a callee, it is made inside."""
-    grown = [m for m in signals.moved if m.up and m.ratio >= 1.7 and _RATE.search(m.name)]
+    grown = [m for m in signals.moved if m.up and m.ratio >= 1.7 and _RATE.match(m.name)]
     entry = [
         m
         for m in grown
@@ -321,7 +329,7 @@ def _surge(texts: list[Signal], signals: Signals, world: World) -> Iterable[Oper
         or (world.graph.dependencies(m.service) and not world.graph.dependents(m.service))
     ]
     callers = {edge.source for m in entry for edge in world.graph.dependents(m.service)}
-    steady = {t.object for t in world.tracks if _RATE.search(t.series.name)} - {m.service for m in grown}
+    steady = {t.object for t in world.tracks if _RATE.match(t.series.name)} - {m.service for m in grown}
     if callers & steady:
         entry = []
     said = [signal for signal in texts if _SURGE.search(signal.text)]
