@@ -180,7 +180,7 @@ def _name_gone(diff: Diff) -> Hit | None:
 
 def _name_new(diff: Diff) -> Hit | None:
     before = diff.removed_text + "\n".join(line for hunk in diff.hunks for line in hunk.context)
-    come = tuple(sorted(name for name in _names(diff.added) if name not in before))
+    come = tuple(sorted(name for name in _names(diff.added) if name not in before and not name.istitle()))
     return Hit(strength=0.7, what=", ".join(come)[:60], names=come, unnamed=0.0) if come else None
 
 
