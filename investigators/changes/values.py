@@ -36,6 +36,7 @@ _SETTING = re.compile(
 _ASSIGNED = re.compile(
     r"(?P<key>[A-Za-z_][\w.\-]*)[\"']?\s*(?::=|=>|:|=)\s*(?P<value>[^,;{}()\n]*\d[^,;{}()\n]*)"
 )
+_JVM = re.compile(r"(-Xm[xsn])(\d+)([gmkGMK])\b")
 _DIGIT = re.compile(r"\d")
 _SIMILAR = 0.6
 MOST_PAIRED = 60
@@ -148,6 +149,7 @@ def _bare(value: str) -> str:
 def _masked(line: str) -> tuple[str, list[tuple[float, str]]]:
     """The line with every number as ``#``, and the numbers in base units with their text."""
     found: list[tuple[float, str]] = []
+    line = _JVM.sub(lambda match: f"{match[1]} {match[2]}{match[3].upper()}i", line)
     line = _GO_ALONE.sub(lambda match: f"1*time.{match[1]}", line)
     cpu = re.search(r"cpu", line, re.I) is not None
 

@@ -129,7 +129,7 @@ def _retyped(diff: Diff) -> Hit | None:
 def _retyped_column(diff: Diff) -> Hit | None:
     pattern = rx(
         r"\bALTER\s+COLUMN\b.*\bTYPE\b|\bSET NOT NULL\b|\bNOT NULL\b(?!.*DEFAULT)"
-        r"|nullable\s*=\s*False|\bVARCHAR\(\d+\)|\bSMALLINT\b|\bINT\b"
+        r"|(?:nullable|null)\s*=\s*False|AlterField|change_column|\bVARCHAR\(\d+\)|\bSMALLINT\b|\bINT\b"
     )
     if not diff.gained(pattern) or not any(_SCHEMA.search(file) for file in diff.files):
         return None

@@ -249,4 +249,26 @@ MECHANISMS: tuple[Mechanism, ...] = (
             "wrong_result 0.6, retry_storm 0.7, connection_refused 0.5, startup_crash 0.6"
         ),
     ),
+    Mechanism(
+        name="more_memory_taken",
+        says="may take more memory than before",
+        detect=tunes(
+            rx(r"-?Xmx|heap|old[_-]space|buffer|cache_?size|work_mem|shared_buffers|batch"),
+            down=False,
+            strength=0.9,
+            least=1.5,
+            unless=rx(r"limits:|requests:|time_?out|ttl"),
+        ),
+        explains=fits("memory 1, startup_crash 0.4, disk_full 0.3"),
+    ),
+    Mechanism(
+        name="schedule_changed",
+        says="runs at another time or more often",
+        detect=switches(rx(r"schedule|cron|every|interval|crontab"), 0.85),
+        explains=fits(
+            "cpu 0.9, slow_query 0.9, load 0.8, deadlock 0.7, latency 0.7, pool_exhausted 0.5, "
+            "rate_limited 0.6, "
+            "queue_backlog 0.6, not_registered 0.3"
+        ),
+    ),
 )

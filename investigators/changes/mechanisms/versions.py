@@ -99,6 +99,27 @@ def _base_image(diff: Diff) -> Hit | None:
     )
 
 
+_INSTALL = re.compile(
+    r"(?:apt-get|apt|apk|yum|dnf|microdnf)\b.*\b(?:install|add)\b(?P<what>[^&|;\n]*)"
+    r"|(?:pip3?|npm|yarn|gem|go|cargo)\s+(?:install|add|i)\b(?P<more>[^&|;\n]*)|^\s*(?:COPY|ADD)\s+(?P<copied>\S+)",
+    re.M,
+)
+
+
+def _left_out(diff: Diff) -> Hit | None:
+    gone = _installed(diff.removed_text) - _installed(diff.added_text)
+    return (
+        Hit(strength=0.95, what=", ".join(sorted(gone))[:60], names=tuple(sorted(gone)), unnamed=0.7)
+        if gone
+        else None
+    )
+
+
+def _installed(text: str) -> set[str]:
+    found = " ".join(group for match in _INSTALL.finditer(text) for group in match.groups() if group)
+    return {word for word in found.split() if not word.startswith("-")}
+
+
 MECHANISMS: tuple[Mechanism, ...] = (
     Mechanism(
         name="dependency_changed",
@@ -118,5 +139,11 @@ MECHANISMS: tuple[Mechanism, ...] = (
             "dependency_conflict 1, startup_crash 0.9, tls 0.6, permission 0.6, "
             "missing_setting 0.3, encoding 0.3"
         ),
+    ),
+    Mechanism(
+        name="package_removed",
+        says="leaves out what was installed or copied",
+        detect=_left_out,
+        explains=fits("dependency_conflict 1, startup_crash 0.9, missing_setting 0.4, tls 0.6"),
     ),
 )
