@@ -3,7 +3,11 @@
 Converts the incidents, judges each by the change rules alone, and prints the table and what each part of the
 rules is worth.
 
-    python -m benchmarks.rootcausebench --data DIR [--explain]
+    python -m benchmarks.rootcausebench --data DIR [--explain] [--leave-out]
+
+``--leave-out`` asks how much hangs on single rules: each mechanism in turn is left out, and a case is listed
+that is wrong without it. ``culprits withheld`` takes the culprit out of
+the history: then nobody is to blame, and whoever is named is blamed wrongly.
 """
 
 from __future__ import annotations
@@ -14,11 +18,12 @@ import resource
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.convert.rootcausebench import cases, convert
 from benchmarks.convert.worlds import load
+from investigators.changes.mechanisms import ALL
 from investigators.changes.verdict import ChangeVerdict, Rules, suspects
 from investigators.world.world import World
 
@@ -92,10 +97,36 @@ def score(verdicts: dict[str, ChangeVerdict], truths: dict[str, Truth]) -> Score
     )
 
 
+def withheld(worlds: dict[str, World], truths: dict[str, Truth]) -> tuple[int, int]:
+    """How many of the cases with a culprit see, once it is taken out, that no change is to blame."""
+    guilty = {name: one.culprit for name, one in truths.items() if one.culprit is not None}
+    without = {
+        name: replace(world, changes=tuple(c for c in world.changes if c.id != guilty[name]))
+        for name, world in worlds.items()
+        if name in guilty
+    }
+    return sum(one.no_culprit is True for one in judge(without, Rules()).values()), len(without)
+
+
+def hanging(worlds: dict[str, World], truths: dict[str, Truth]) -> dict[str, list[str]]:
+    """Cases that are wrong without one mechanism, with the mechanisms they hang on."""
+    found: dict[str, list[str]] = {}
+    for mechanism in ALL:
+        verdicts = judge(worlds, Rules(without=frozenset((mechanism.name,))))
+        for name, verdict in verdicts.items():
+            if not _is_right(verdict, truths[name]):
+                found.setdefault(name, []).append(mechanism.name)
+    return found
+
+
+def _is_right(verdict: ChangeVerdict, expected: Truth) -> bool:
+    if expected.culprit is None:
+        return verdict.no_culprit is True
+    return [one.change_id for one in verdict.suspects[:1]] == [expected.culprit]
+
+
 def _explain(name: str, verdict: ChangeVerdict, expected: Truth) -> None:
-    named = [one.change_id for one in verdict.suspects]
-    right = verdict.no_culprit is True if expected.culprit is None else named[:1] == [expected.culprit]
-    print(f"{'right' if right else 'WRONG'}  {name}: {verdict.reason or ''}")
+    print(f"{'right' if _is_right(verdict, expected) else 'WRONG'}  {name}: {verdict.reason or ''}")
     for one in verdict.suspects[:3]:
         mark = (
             "culprit"
@@ -112,6 +143,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True, help="the unpacked dataset")
+    parser.add_argument("--leave-out", action="store_true", help="leave out each mechanism in turn")
     parser.add_argument("--explain", action="store_true", help="print each case's first three suspects")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
@@ -132,6 +164,11 @@ def main() -> int:
     print(f"{'':26}  first   in 3   none   decoy first")
     for name, rules in _ABLATIONS:
         print(score(judge(worlds, rules) if rules != Rules() else verdicts, truths).row(name))
+    seen, all_of = withheld(worlds, truths)
+    print(f"\nculprits withheld: {seen}/{all_of} see that nobody is to blame")
+    if given.leave_out:
+        for name, mechanisms in hanging(worlds, truths).items():
+            print(f"hangs on one mechanism: {name} ({', '.join(mechanisms)})")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"\n{len(found)} incidents, {spent * 1000:.0f} ms of CPU each, {peak:.0f} MiB at most")
     return 0

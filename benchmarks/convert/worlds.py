@@ -18,7 +18,7 @@ from bot.domain.evidence import Change, Evidence, EvidenceStatus, LogLine, Sampl
 from bot.domain.ids import EvidenceId
 from investigators.world.cluster import Cluster
 from investigators.world.graph import Edge, Graph
-from investigators.world.world import Line, Track, World, index_lines, parsed_line
+from investigators.world.world import Line, Track, World, index_lines
 
 Row = dict[str, Any]
 
@@ -109,13 +109,14 @@ def _graph(spans: Iterable[TraceSpan]) -> Graph:
 
 def _line(line: LogLine, evidence: Evidence) -> Line:
     labels = line.labels
-    return parsed_line(
-        line,
-        evidence,
-        labels.get("service", ""),
-        labels.get("pod", ""),
-        labels.get("level", ""),
-        previous=False,
+    return Line(
+        service=labels.get("service", ""),
+        pod=labels.get("pod", ""),
+        node=labels.get("node", ""),
+        at=line.at,
+        text=line.text,
+        level=labels.get("level", ""),
+        evidence=evidence,
     )
 
 

@@ -31,6 +31,11 @@ _IMPORT = re.compile(
 )
 
 
+_MOST_TEXT = 100_000
+_MOST_LINE = 400
+"""A generated file or a minified script has nothing to compare statement by statement."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hunk:
     """Consecutive lines of one file: statements only, as they stand, without comments. ``after`` are context
@@ -78,6 +83,7 @@ class Diff:
 
 def parse(text: str, files: Sequence[str]) -> Diff:
     """A unified diff, or the loose forms in which histories print one (``@@ file @@``, no line numbers)."""
+    text = text[:_MOST_TEXT]
     hunks: list[Hunk] = []
     headings: list[str] = []
     for file, heading, lines in _sections(text, tuple(files)):
@@ -124,7 +130,7 @@ def _sections(text: str, files: tuple[str, ...]) -> Iterable[tuple[str, str, lis
     file = files[0] if files else ""
     heading = ""
     lines: list[str] = []
-    for line in text.splitlines():
+    for line in (whole[:_MOST_LINE] for whole in text.splitlines()):
         if line.startswith(
             ("--- ", "+++ ", "diff --git ", "index ", "new file mode", "rename ", "similarity ")
         ):

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from bot.domain.diagnosis import Suspect
 from bot.domain.evidence import Evidence, EvidenceStatus, Fact, FactVerdict
+from bot.domain.redaction import clean
 from investigators.changes.candidates import Candidate
 from investigators.world.world import World
 
@@ -61,7 +62,7 @@ def _recent(kind: str, found: Sequence[Candidate], world: World, answers: Sequen
                 evidence_ids=tuple(a.id for a in answers if any(c.id == last.change.id for c in a.changes)),
                 rule=f"changes.{kind}",
                 detail=f"{len(own)} in the two hours before; the last, {minutes:.0f} min before: "
-                f"{last.change.title or last.change.id}",
+                f"{clean(last.change.title, limit=200) or last.change.id}",
                 values={"count": float(len(own)), "minutes_before": minutes},
             )
         )

@@ -16,14 +16,14 @@ class Naming:
     """The texts of one world, searched for many names. That errors name the services says nothing."""
 
     def __init__(self, seen: Signals, shown: Sequence[Symptom]) -> None:
-        self._services = seen.services
+        self._services = frozenset(map(_bare, seen.services))
         self._loud = _text(signal.text for signal in seen.texts if signal.weight >= 0.7)
         self._texts = {(one.kind, one.service): _text(one.texts) for one in shown}
         self._patterns: dict[str, tuple[str, re.Pattern[str]] | None] = {}
 
     def factor(self, hit: Hit, symptom: Symptom) -> float:
         """1 where the symptom itself names what the change is about; less where only other errors do."""
-        names = [name for name in hit.names if name not in self._services]
+        names = [name for name in hit.names if _bare(name) not in self._services]
         if not hit.names or self._is_named(names, self._texts[symptom.kind, symptom.service]):
             return 1.0
         return max(hit.unnamed, 0.7) if hit.unnamed and self._is_named(names, self._loud) else hit.unnamed
@@ -47,6 +47,10 @@ def _pattern(name: str) -> tuple[str, re.Pattern[str]] | None:
     end = r"(?![a-z0-9])" if len(name) < 7 else ""
     joined = r"[\W_]{0,2}".join(map(re.escape, words))
     return words[0], re.compile(rf"(?<![a-z0-9_]){joined}{end}")
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"[\W_]", "", name).lower()
 
 
 def _text(parts: Iterable[str]) -> str:

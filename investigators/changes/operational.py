@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bot.domain.ids import EvidenceId
+from investigators.changes import tokens
 from investigators.changes.signals import Moved, Signal, Signals
 from investigators.changes.signs import SIGNS
 from investigators.changes.symptoms import Symptom
@@ -39,6 +40,10 @@ _PAGE = re.compile(
     r"|reported) by|provider (?:incident|outage|status)",
     re.I,
 )
+_TROUBLE = re.compile(
+    r"outage|degrad|elevated|disrupt|impair|partial|unavailable|errors?\b|latency|investigating|incident",
+    re.I,
+)
 _PROVIDER = re.compile(
     r"\b(?:provider|third[- ]party|vendor|partner (?:api|feed|gateway)|external (?:api"
     r"|service|provider)|carrier|acquirer|issuing bank)\b",
@@ -68,12 +73,13 @@ _SURGE = re.compile(
     re.I,
 )
 _NODE = re.compile(
-    r"\bnode\b[^\n]{0,60}(?:not ?ready|unreachable|cordon|drain|lost|down|terminat|preempt|fail)"
+    r"\bnode\b(?![:._])[^\n]{0,60}(?:not ?ready|unreachable|cordon|drained|\blost\b"
+    r"|\bdown\b|terminated|preempt|\bfailure)"
     r"|NodeNotReady|NodeLost|\bI/O error|EXT4-fs error|XFS.*corrupt|hardware error|machine check|\bmce:"
     r"|spot (?:instance )?(?:interruption|termination)|preempted|kernel (?:panic|BUG)"
     r"|nvme\w*.*(?:timeout|reset|error)|link (?:is )?down|kubelet stopped|hypervisor"
     r"|host (?:failure|maintenance)|disk (?:failure|failed)|uncorrectable|\bECC\b"
-    r"|NIC\b.*(?:fail|flap|drop)|instance retired|\bebs\b.*(?:impair|stuck)",
+    r"|\bNIC\b.*(?:fail|flap|drop)|instance retired|\bebs\b.*(?:impair|stuck)",
     re.I,
 )
 _PRESSURE = re.compile(
@@ -90,7 +96,7 @@ _NETWORK = re.compile(
 _LAPSED = re.compile(
     r"(?:license|licence|subscription|api key|access key|credentials?|secret|domain"
     r"|service account key)\b[^\n]{0,30}(?:has )?(?:expired|lapsed|suspended|revoked)"
-    r"|billing|payment overdue|account suspended",
+    r"|billing (?:account )?(?:suspended|overdue|disabled|hold)|payment overdue|account suspended",
     re.I,
 )
 _FAILOVER = re.compile(
@@ -102,7 +108,7 @@ _FAILOVER = re.compile(
 _CLOCK = re.compile(
     r"clock (?:drift|skew|jump|unsync)|\bntp\b|chrony|time (?:jumped|went backwards)|leap second", re.I
 )
-_RATE = re.compile(SIGNS["load"].up, re.I)
+_RATE = re.compile(rf"(?!.*(?:outgoing|outbound|egress|client|upstream))(?:.*(?:{SIGNS['load'].up}))", re.I)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +172,11 @@ def _provider(texts: list[Signal], signals: Signals) -> Iterable[Operational]:
             for host in set(_EXTERNAL.findall(signal.text)):
                 if not host.lower().endswith((".internal", ".local")):
                     outside[host.lower()].append(signal)
-    pages = [signal for signal in texts if _PAGE.search(signal.text) or _REGION.search(signal.text)]
+    pages = [
+        signal
+        for signal in texts
+        if _REGION.search(signal.text) or (_PAGE.search(signal.text) and _TROUBLE.search(signal.text))
+    ]
     providers = [s for s in errors if _PROVIDER.search(s.text) and _FAILS.search(s.text)]
     measured = [
         m
@@ -182,10 +192,19 @@ def _provider(texts: list[Signal], signals: Signals) -> Iterable[Operational]:
             f"{host} fails: {said[0].text}",
             list(_ids(said, ())),
         )
+        # A few such errors among others may always be there.
+        places = {signal.service for signal in said}
+        lines = sum(signal.count for signal in errors if signal.service in places)
+        if sum(signal.count for signal in said) < 0.3 * lines:
+            weight *= 0.6
     elif providers:
         weight, told, ids = 0.6, providers[0].text, list(_ids(providers, ()))
     if pages:
-        weight = min(0.92, weight + 0.2) if weight else 0.7
+        spoken = set(tokens.words(" ".join(page.text for page in pages)))
+        suffered = set(tokens.words(" ".join(signal.text for signal in errors if signal not in pages)))
+        # A page about what no error speaks of is about somebody else's trouble.
+        related = bool(spoken & suffered) or any(_REGION.search(page.text) for page in pages)
+        weight = min(0.92, weight + 0.2) if weight and related else max(weight, 0.7 if related else 0.3)
         told, ids = told or pages[0].text, [*ids, *_ids(pages, ())]
     if measured:
         weight = min(0.92, weight + 0.1) if weight else 0.5
@@ -203,6 +222,11 @@ def _provider(texts: list[Signal], signals: Signals) -> Iterable[Operational]:
                     "tls_changed",
                     "network_closed",
                     "setting_missing",
+                    "retries_changed",
+                    "cache_removed",
+                    "cache_lifetime",
+                    "query_in_loop",
+                    "batch_removed",
                     "timeout_lowered",
                 )
             ),
@@ -254,7 +278,7 @@ def _poison(texts: list[Signal], world: World) -> Iterable[Operational]:
     source: dict[tuple[str, str], EvidenceId] = {}
     for line in world.lines:
         bad = level_of(f"level={line.level}" if line.level else line.text) >= Level.WARNING
-        for key, value in _IDENTITY.findall(line.text) if bad else ():
+        for key, value in _IDENTITY.findall(line.text[:2_000]) if bad else ():
             same[line.service, key.lower()][value] += 1
             source.setdefault((line.service, key.lower()), line.evidence.id)
     stuck = [
@@ -265,7 +289,15 @@ def _poison(texts: list[Signal], world: World) -> Iterable[Operational]:
     said = [signal for signal in texts if _POISON.search(signal.text)]
     if not stuck and not said:
         return
-    weight = {(True, True): 0.85, (False, True): 0.4, (True, False): 0.35}[bool(stuck), bool(said)]
+    data = any(
+        re.search(SIGNS[kind].text, signal.text, re.I)
+        for kind in ("deserialisation", "bounds", "constraint", "encoding")
+        for signal in texts
+        if signal.service in {service for (service, _), _ in stuck}
+    )
+    weight = {(True, True): 0.85, (False, True): 0.4, (True, False): 0.6 if data else 0.35}[
+        bool(stuck), bool(said)
+    ]
     told = f"{stuck[0][0][1]} {stuck[0][1][0]} fails {stuck[0][1][1]} times" if stuck else said[0].text
     yield Operational(
         kind="poison_record",
@@ -289,7 +321,7 @@ def _poison(texts: list[Signal], world: World) -> Iterable[Operational]:
 
 def _surge(texts: list[Signal], signals: Signals, world: World) -> Iterable[Operational]:
     """More requests than usual from outside: where the rise is only at a callee, it is made inside."""
-    grown = [m for m in signals.moved if m.up and m.ratio >= 1.7 and _RATE.search(m.name)]
+    grown = [m for m in signals.moved if m.up and m.ratio >= 1.7 and _RATE.match(m.name)]
     entry = [
         m
         for m in grown
@@ -297,7 +329,7 @@ def _surge(texts: list[Signal], signals: Signals, world: World) -> Iterable[Oper
         or (world.graph.dependencies(m.service) and not world.graph.dependents(m.service))
     ]
     callers = {edge.source for m in entry for edge in world.graph.dependents(m.service)}
-    steady = {t.object for t in world.tracks if _RATE.search(t.series.name)} - {m.service for m in grown}
+    steady = {t.object for t in world.tracks if _RATE.match(t.series.name)} - {m.service for m in grown}
     if callers & steady:
         entry = []
     said = [signal for signal in texts if _SURGE.search(signal.text)]

@@ -22,6 +22,7 @@ _PLACES = frozenset(
     ("service", "pod", "namespace", "node", "level", "container", "component", "trace_id", "span_id")
 )
 _COUNTER = re.compile(r"_(?:total|count|sum)$")
+_MOST_TEXT = 2_000
 _QUIET_SHARE = 0.25
 """A template first seen in the first quarter of the time before the alert was there before the fault."""
 
@@ -146,7 +147,7 @@ def _lines(world: World) -> Iterable[Signal]:
             if weight > 0:
                 yield Signal(
                     source="log",
-                    text=" ".join((sample.text, extras.of(sample))).strip(),
+                    text=" ".join((sample.text[:_MOST_TEXT], extras.of(sample)[:_MOST_TEXT])).strip(),
                     service=service,
                     first=first,
                     weight=weight,

@@ -89,7 +89,9 @@ SIGNS: Mapping[str, Sign] = {
     "dependency_conflict": Sign(
         text=r"duplicate registration|incompatible .*version|version (?:conflict|mismatch)"
         r"|NoSuchMethod|NoClassDefFound"
-        r"|ClassNotFound|LinkageError|ImportError|ModuleNotFound|Cannot find module"
+        r"|ClassNotFound|LinkageError|ImportError|ModuleNotFound"
+        r"|ImportModule|unable to import|cannot open shared object|command not found"
+        r"|executable file not found|Cannot find module"
         r"|cannot import name|undefined symbol"
         r"|no longer (?:exists|supported)|is not a function|has no attribute"
         r"|unexpected keyword argument|unimplemented"

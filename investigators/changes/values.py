@@ -36,7 +36,11 @@ _SETTING = re.compile(
 _ASSIGNED = re.compile(
     r"(?P<key>[A-Za-z_][\w.\-]*)[\"']?\s*(?::=|=>|:|=)\s*(?P<value>[^,;{}()\n]*\d[^,;{}()\n]*)"
 )
+_JVM = re.compile(r"(-Xm[xsn])(\d+)([gmkGMK])\b")
+_DIGIT = re.compile(r"\d")
 _SIMILAR = 0.6
+MOST_PAIRED = 60
+"""Lines of one side that are compared with those of the other: all pairs of a large diff would take long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,21 +70,30 @@ class Switched:
     about: str
 
 
+def likeness(one: str, other: str, least: float) -> float:
+    """How alike two lines are, 0 to 1; 0 where that is at most ``least``."""
+    matcher = SequenceMatcher(None, one, other, autojunk=False)
+    if matcher.real_quick_ratio() <= least or matcher.quick_ratio() <= least:
+        return 0.0
+    ratio = matcher.ratio()
+    return ratio if ratio > least else 0.0
+
+
 def tuned(
     removed: Sequence[str], added: Sequence[str], places: Mapping[str, tuple[str, str]], file: str
 ) -> Iterable[Tuned]:
     """Pairs each removed line that holds numbers with the added one most like it. ``places`` gives for each
     line what it is nested in, and the line before."""
-    left = [(line, *_masked(line)) for line in added]
+    left = [(line, *_masked(line)) for line in added[:MOST_PAIRED] if _DIGIT.search(line)]
     paired: set[str] = set()
-    for line in removed:
+    for line in removed[:MOST_PAIRED]:
         mask, before = _masked(line)
         if not before:
             continue
         best, score = None, _SIMILAR
         for other in left:
-            alike = SequenceMatcher(None, mask, other[1], autojunk=False).ratio()
-            if alike > score and len(other[2]) == len(before):
+            alike = likeness(mask, other[1], score) if len(other[2]) == len(before) else 0.0
+            if alike > score:
                 best, score = other, alike
         if best is None:
             continue
@@ -136,6 +149,7 @@ def _bare(value: str) -> str:
 def _masked(line: str) -> tuple[str, list[tuple[float, str]]]:
     """The line with every number as ``#``, and the numbers in base units with their text."""
     found: list[tuple[float, str]] = []
+    line = _JVM.sub(lambda match: f"{match[1]} {match[2]}{match[3].upper()}i", line)
     line = _GO_ALONE.sub(lambda match: f"1*time.{match[1]}", line)
     cpu = re.search(r"cpu", line, re.I) is not None
 

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from bot.domain.diagnosis import Suspect
 from bot.domain.evidence import Fact
 from bot.domain.ids import EvidenceId
+from bot.domain.redaction import clean
 from investigators.changes import facts, operational, signals, symptoms, tokens
 from investigators.changes.candidates import Candidate, candidates
 from investigators.changes.mechanisms import ALL, Hit, Mechanism
@@ -25,6 +26,8 @@ _LISTED = 0.12
 _MOST = 10
 _SYMPTOMS = 80
 """The weightiest are looked at: a fault that shows in more places than that shows the same everywhere."""
+_OF_FLAGS = frozenset(("switch_turned",))
+_WHY_LIMIT = 600
 _SLACK = timedelta(seconds=60)
 """Clocks and scrape intervals blur which came first by as much."""
 _OVERLAP_FULL = 4.0
@@ -33,12 +36,13 @@ _OVERLAP_FULL = 4.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What may be used: for measuring what each part is worth."""
+    """What may be used: for measuring what each part is worth. ``without`` names mechanisms left out."""
 
     tokens: bool = True
     mechanisms: bool = True
     time: bool = True
     causes_without_change: bool = True
+    without: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +100,7 @@ def suspects(world: World, now: datetime, rules: Rules | None = None) -> ChangeV
         suspects=named,
         no_culprit=bool(told),
         facts=facts.about_changes(world, found, named[0] if named else None),
-        reason=told,
+        reason=clean(told, limit=_WHY_LIMIT),
     )
 
 
@@ -118,7 +122,7 @@ def _rank(
     )
     frames = _frames(seen)
     naming = Naming(seen, shown)
-    reach = _reach(shown)
+    reach = _reach(shown, rules.without)
     scored = []
     for one, own in zip(found, words, strict=True):
         match = _best_match(one, shown, outside, naming, reach, world, rules) if rules.mechanisms else None
@@ -169,6 +173,9 @@ def _best_match(
     kept = 0.4 if _is_rearrangement(one) else 1.0
     near = {service: _near(one, service, world) for service in {symptom.service for symptom in shown}}
     for mechanism, most in reach:
+        # Of a flag no more is known than that it was turned.
+        if one.change.kind == "flag" and mechanism.name not in _OF_FLAGS:
+            continue
         if most <= (best.score if best else 0.02):
             continue
         hit = mechanism.detect(one.diff)
@@ -191,7 +198,7 @@ def _best_match(
     return best
 
 
-def _reach(shown: Sequence[Symptom]) -> list[tuple[Mechanism, float]]:
+def _reach(shown: Sequence[Symptom], without: frozenset[str]) -> list[tuple[Mechanism, float]]:
     """Each mechanism with the most it can score on these symptoms, the farthest first."""
     weights: dict[str, float] = {}
     for symptom in shown:
@@ -202,6 +209,7 @@ def _reach(shown: Sequence[Symptom]) -> list[tuple[Mechanism, float]]:
             max((fit * weights.get(kind, 0.0) for kind, fit in mechanism.explains.items()), default=0.0),
         )
         for mechanism in ALL
+        if mechanism.name not in without
     ]
     return sorted((one for one in found if one[1]), key=lambda one: -one[1])
 
@@ -254,7 +262,7 @@ def _suspect(one: _Scored, world: World) -> Suspect:
         score=round(one.score, 4),
         why=_why(one),
         evidence_ids=_cited(one, world),
-        title=change.title,
+        title=clean(change.title, limit=_WHY_LIMIT),
         service=change.service or min(one.candidate.services, default=""),
         at=one.candidate.at,
     )
@@ -270,7 +278,12 @@ def _why(one: _Scored) -> str:
         parts.append(f"the errors name {one.frame.rsplit('/', 1)[-1]}")
     if one.words:
         parts.append(f"both speak of {', '.join(one.words)}")
-    return "; ".join(parts) + "." if parts else "It came before the fault; nothing in it meets the evidence."
+    # A diff can hold a secret that its source did not know for one.
+    return (
+        clean("; ".join(parts) + ".", limit=_WHY_LIMIT)
+        if parts
+        else "It came before the fault; nothing in it meets the evidence."
+    )
 
 
 def _cited(one: _Scored, world: World) -> tuple[EvidenceId, ...]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from bot.domain.redaction import redact_field
 from investigators.changes.diffs import Diff
 from investigators.changes.values import Switched, Tuned
 
@@ -115,7 +116,7 @@ def switches(
             if about.search(told) and accept(one) and not _is_number(one.before):
                 return Hit(
                     strength=strength,
-                    what=f"{one.key}: {one.before[:40]} → {one.after[:40]}",
+                    what=" → ".join((f"{one.key}: {_safe(one.key, one.before)}", _safe(one.key, one.after))),
                     names=(one.after, one.before),
                     unnamed=unnamed,
                 )
@@ -148,6 +149,10 @@ def _factor(one: Tuned, down: bool | None) -> float:
     factor = high / low if low else 10.0
     lowered = one.after < one.before
     return factor if down is None or down is lowered else 0.0
+
+
+def _safe(key: str, value: str) -> str:
+    return redact_field(key, value)[:40]
 
 
 def _is_number(text: str) -> bool:

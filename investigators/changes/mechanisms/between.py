@@ -12,6 +12,7 @@ from investigators.changes.mechanisms.base import (
     either,
     exact,
     fits,
+    gains,
     loses,
     rx,
     switches,
@@ -88,5 +89,15 @@ MECHANISMS: tuple[Mechanism, ...] = (
             loses(exact(r"\b\w*[aA]ck(?:nowledge)?\w*\(|\.commit\w*\(|delete_?[mM]essage"), 0.95),
         ),
         explains=fits("queue_backlog 1, not_registered 0.4, data_race 0.5, memory 0.3, load 0.3"),
+    ),
+    Mechanism(
+        name="read_elsewhere",
+        says="reads from a copy that lags behind",
+        detect=gains(
+            rx(r"replica|follower|secondary|read_?only|eventual|consistent_read\s*=\s*False|slave"), 0.9
+        ),
+        explains=fits(
+            "wrong_result 1, cache 0.9, not_registered 0.7, constraint 0.5, permission 0.4, errors 0.3"
+        ),
     ),
 )

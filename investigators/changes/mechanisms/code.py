@@ -93,19 +93,15 @@ def _query_in_loop(diff: Diff) -> Hit | None:
 
 def _compares_differently(diff: Diff) -> Hit | None:
     """A line that differs from the one before only in a comparison, a sign or a step of one."""
-    blur = re.compile(r"[<>]=?|[+\-]\s*1\b|[=!]==?")
-    for old in diff.removed:
+    for blur, mark in ((r"[<>]=?|[+\-]\s*1\b|[=!]==?", "#"), (r"[+\-]\s*1\b", "")):
+        now: dict[str, str] = {}
         for new in diff.added:
-            if (
-                old != new
-                and blur.search(old + new)
-                and _plain(blur.sub("#", old)) == _plain(blur.sub("#", new))
-            ):
-                return Hit(strength=0.9, what=f"{old.strip()[:50]} → {new.strip()[:50]}", alone=True)
-            if old != new and _plain(re.sub(r"[+\-]\s*1\b", "", old)) == _plain(
-                re.sub(r"[+\-]\s*1\b", "", new)
-            ):
-                return Hit(strength=0.9, what=f"{old.strip()[:50]} → {new.strip()[:50]}", alone=True)
+            now.setdefault(_plain(re.sub(blur, mark, new)), new)
+        for old in diff.removed:
+            found = now.get(_plain(re.sub(blur, mark, old)))
+            if found is not None and found != old:
+                what = f"{old.strip()[:50]} → {found.strip()[:50]}"
+                return Hit(strength=0.9, what=what, alone=True)
     return None
 
 
@@ -184,14 +180,14 @@ def _name_gone(diff: Diff) -> Hit | None:
 
 def _name_new(diff: Diff) -> Hit | None:
     before = diff.removed_text + "\n".join(line for hunk in diff.hunks for line in hunk.context)
-    come = tuple(sorted(name for name in _names(diff.added) if name not in before))
+    come = tuple(sorted(name for name in _names(diff.added) if name not in before and not name.istitle()))
     return Hit(strength=0.7, what=", ".join(come)[:60], names=come, unnamed=0.0) if come else None
 
 
 def _behaves_differently(diff: Diff) -> Hit | None:
     """Statements that went and others that came, whatever they do: little, but more than nothing."""
     code = [line for line in diff.removed if not is_import(line) and re.search(r"\w", line)]
-    return Hit(strength=0.3, what=code[0].strip()[:60]) if code and diff.removed_text else None
+    return Hit(strength=0.25, what=code[0].strip()[:60]) if code and diff.removed_text else None
 
 
 def _still(line: str, diff: Diff) -> bool:
@@ -372,7 +368,6 @@ MECHANISMS: tuple[Mechanism, ...] = (
                 r"\braise\s+\w|\bthrow\s+new\b|\breturn\s+(?:nil,\s*)?(?:Err\w+|errors\.New"
                 r"|fmt\.Errorf\((?!.*%w)|\w+Error\b)|\babort\(|\bpanic\(|\bassert\b|\.reject\("
                 r"|\bDisallowUnknownFields\b|FAIL_ON_UNKNOWN|\bstrict\b\s*[:=]\s*[tT]rue"
-                r"|\bStatus(?:BadRequest|Forbidden|Unauthorized)\b"
             ),
             0.55,
         ),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from difflib import SequenceMatcher
 
 from investigators.changes.diffs import Diff
 from investigators.changes.mechanisms.base import (
@@ -19,6 +18,7 @@ from investigators.changes.mechanisms.base import (
     rx,
     tunes,
 )
+from investigators.changes.values import MOST_PAIRED, likeness
 
 _LIMIT = rx(
     r"\bLIMIT\s+[\d:$?%{]|\.limit\(|\bTOP\s*\(?\d|\bFETCH FIRST\b|\bpage_?size\b|\.take\("
@@ -73,7 +73,7 @@ _PROTO = re.compile(r"^\s*(?:optional |required |repeated )?([\w.]+)\s+(\w+)\s*=
 
 
 _FORMAT = rx(
-    r"\butf-?8|\blatin-?1|\bcharset|\bencod\w*|\bdecod\w*|base64|\bgzip|content-?type"
+    r"\butf-?8|\blatin-?1|\bcharset|\bencoding\b|\.(?:en|de)code\([\"']|base64|\bgzip|content-?type"
     r"|\btime_?zone|\btzinfo|\bstrf?ptime|strftime|\bparse_?date"
     r"|\blocale|msgpack|\bavro\b|\bprotobuf\b|\bpickle\b|\bisoformat|ISO_?8601|RFC3339"
     r"|\bUnix(?:Milli)?\(|SimpleDateFormat|ofPattern|date_?format|toISOString|\bjson\.dumps"
@@ -83,10 +83,10 @@ _FORMAT = rx(
 def _renamed_field(diff: Diff) -> Hit | None:
     """A name in a tag, a key or a schema that went while a like line with another name came."""
     for hunk in diff.hunks:
-        for old in hunk.removed:
-            like = [
-                new for new in hunk.added if SequenceMatcher(None, old, new, autojunk=False).ratio() > 0.55
-            ]
+        for old in hunk.removed[:MOST_PAIRED]:
+            if not _fields(old):
+                continue
+            like = [new for new in hunk.added[:MOST_PAIRED] if likeness(old, new, 0.55)]
             gone = _fields(old) - {name for new in hunk.added for name in _fields(new)}
             come = {name for new in like for name in _fields(new)} - {
                 n for line in hunk.removed for n in _fields(line)
@@ -129,7 +129,7 @@ def _retyped(diff: Diff) -> Hit | None:
 def _retyped_column(diff: Diff) -> Hit | None:
     pattern = rx(
         r"\bALTER\s+COLUMN\b.*\bTYPE\b|\bSET NOT NULL\b|\bNOT NULL\b(?!.*DEFAULT)"
-        r"|nullable\s*=\s*False|\bVARCHAR\(\d+\)|\bSMALLINT\b|\bINT\b"
+        r"|(?:nullable|null)\s*=\s*False|AlterField|change_column|\bVARCHAR\(\d+\)|\bSMALLINT\b|\bINT\b"
     )
     if not diff.gained(pattern) or not any(_SCHEMA.search(file) for file in diff.files):
         return None
@@ -197,12 +197,8 @@ _ARITHMETIC = exact(
 
 def _computes_differently(diff: Diff) -> Hit | None:
     """A computed line that went and the one most like it that came."""
-    for old in diff.removed:
-        like = [
-            new
-            for new in diff.added
-            if SequenceMatcher(None, old, new, autojunk=False).ratio() > 0.5 and "://" not in old + new
-        ]
+    for old in diff.removed[:MOST_PAIRED]:
+        like = [new for new in diff.added[:MOST_PAIRED] if "://" not in old + new and likeness(old, new, 0.5)]
         if like and (_ARITHMETIC.search(old) or any(_ARITHMETIC.search(new) for new in like)):
             return Hit(strength=0.7, what=f"{old.strip()[:50]} → {like[0].strip()[:50]}")
     return None

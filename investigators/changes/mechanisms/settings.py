@@ -174,7 +174,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
             gains(
                 rx(r"\bretry\w*|while True:|for\s*\{|maxAttempts|@Retryable|tenacity"),
                 0.7,
-                unless=rx(r"back_?off|sleep|jitter"),
+                unless=rx(r"back_?off|sleep|jitter|ticker|select\b|<-|\bafter\("),
             ),
         ),
         explains=fits(
@@ -247,6 +247,28 @@ MECHANISMS: tuple[Mechanism, ...] = (
             "errors 0.8, latency 0.7, deserialisation 0.6, auth_rejected 0.7, permission 0.7, "
             "cache 0.7, tls 0.8, not_registered 0.6, queue_backlog 0.7, memory 0.5, load 0.6, "
             "wrong_result 0.6, retry_storm 0.7, connection_refused 0.5, startup_crash 0.6"
+        ),
+    ),
+    Mechanism(
+        name="more_memory_taken",
+        says="may take more memory than before",
+        detect=tunes(
+            rx(r"-?Xmx|heap|old[_-]space|buffer|cache_?size|work_mem|shared_buffers|batch"),
+            down=False,
+            strength=0.9,
+            least=1.5,
+            unless=rx(r"limits:|requests:|time_?out|ttl"),
+        ),
+        explains=fits("memory 1, startup_crash 0.4, disk_full 0.3"),
+    ),
+    Mechanism(
+        name="schedule_changed",
+        says="runs at another time or more often",
+        detect=switches(rx(r"schedule|cron|every|interval|crontab"), 0.85),
+        explains=fits(
+            "cpu 0.9, slow_query 0.9, load 0.8, deadlock 0.7, latency 0.7, pool_exhausted 0.5, "
+            "rate_limited 0.6, "
+            "queue_backlog 0.6, not_registered 0.3"
         ),
     ),
 )

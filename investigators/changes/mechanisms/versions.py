@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from investigators.changes import tokens
 from investigators.changes.diffs import Diff
 from investigators.changes.mechanisms.base import (
     Hit,
@@ -48,7 +49,7 @@ def _bumped(diff: Diff) -> Hit | None:
             continue
         sure = 0.9 if now is None else _step(version, now)
         told = f"{name} {version} → {now or 'gone'}"
-        hit = Hit(strength=sure, what=told, names=_module_names(name), unnamed=0.3)
+        hit = Hit(strength=sure, what=told, names=_module_names(name) or (name,), unnamed=0.2)
         best = hit if best is None or hit.strength > best.strength else best
     if best is None:
         return None
@@ -70,7 +71,7 @@ def _step(before: str, after: str) -> float:
     old, new = ([int(part) for part in re.findall(r"\d+", text)[:3]] for text in (before, after))
     if old[:1] != new[:1]:
         return 1.0
-    return 0.95 if old[1:2] != new[1:2] and (old[0] == 0 or abs(new[1] - old[1]) >= 1) else 0.5
+    return 0.9 if old[1:2] != new[1:2] and (old[0] == 0 or abs(new[1] - old[1]) >= 1) else 0.35
 
 
 def _module_names(name: str) -> tuple[str, ...]:
@@ -82,7 +83,8 @@ def _module_names(name: str) -> tuple[str, ...]:
     ]
     last = parts[-1:] or [name.rsplit("/", 1)[-1]]
     pieces = [piece for piece in re.split(r"[\-_.]", last[0]) if len(piece) > 3]
-    return tuple(dict.fromkeys((*last, *pieces)))
+    # Errors speak of grpc or http whatever is at fault.
+    return tuple(dict.fromkeys(name for name in (*last, *pieces) if tokens.words(name)))
 
 
 def _base_image(diff: Diff) -> Hit | None:
@@ -95,6 +97,27 @@ def _base_image(diff: Diff) -> Hit | None:
         names=(new[2] or new[1], new[1].rsplit("/", 1)[-1]),
         unnamed=0.7,
     )
+
+
+_INSTALL = re.compile(
+    r"(?:apt-get|apt|apk|yum|dnf|microdnf)\b.*\b(?:install|add)\b(?P<what>[^&|;\n]*)"
+    r"|(?:pip3?|npm|yarn|gem|go|cargo)\s+(?:install|add|i)\b(?P<more>[^&|;\n]*)|^\s*(?:COPY|ADD)\s+(?P<copied>\S+)",
+    re.M,
+)
+
+
+def _left_out(diff: Diff) -> Hit | None:
+    gone = _installed(diff.removed_text) - _installed(diff.added_text)
+    return (
+        Hit(strength=0.95, what=", ".join(sorted(gone))[:60], names=tuple(sorted(gone)), unnamed=0.7)
+        if gone
+        else None
+    )
+
+
+def _installed(text: str) -> set[str]:
+    found = " ".join(group for match in _INSTALL.finditer(text) for group in match.groups() if group)
+    return {word for word in found.split() if not word.startswith("-")}
 
 
 MECHANISMS: tuple[Mechanism, ...] = (
@@ -116,5 +139,11 @@ MECHANISMS: tuple[Mechanism, ...] = (
             "dependency_conflict 1, startup_crash 0.9, tls 0.6, permission 0.6, "
             "missing_setting 0.3, encoding 0.3"
         ),
+    ),
+    Mechanism(
+        name="package_removed",
+        says="leaves out what was installed or copied",
+        detect=_left_out,
+        explains=fits("dependency_conflict 1, startup_crash 0.9, missing_setting 0.4, tls 0.6"),
     ),
 )

@@ -16,7 +16,7 @@ from bot.domain.evidence import Change, Evidence, EvidenceStatus, LogLine, Sampl
 from bot.domain.ids import EvidenceId
 from investigators.world.cluster import Cluster
 from investigators.world.graph import Edge, Graph
-from investigators.world.world import Track, World, index_lines, parsed_line
+from investigators.world.world import Line, Track, World, index_lines
 
 ONSET = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 NOW = ONSET + timedelta(minutes=10)
@@ -152,7 +152,15 @@ def world(incident: Incident, *, asked: Sequence[Evidence] = ()) -> World:
     spans = evidence("ev-trace", "trace.spans", window, spans=tuple(incident.spans))
     changed = evidence("ev-change", "change.list", window, changes=tuple(incident.changes))
     read = tuple(
-        parsed_line(line, logs, line.labels["service"], "", line.labels["level"], previous=False)
+        Line(
+            service=line.labels["service"],
+            pod="",
+            node="",
+            at=line.at,
+            text=line.text,
+            level=line.labels["level"],
+            evidence=logs,
+        )
         for line in lines
     )
     return World(

@@ -26,6 +26,7 @@ def _only(diff: str, file: str = "a.txt") -> Tuned:
         ("-x = timedelta(minutes=5)\n+x = timedelta(minutes=1)\n", 300.0, 60.0),
         ("-    Duration.ofSeconds(30)\n+    Duration.ofMillis(30)\n", 30.0, 0.03),
         ("-sample_rate: 0.1\n+sample_rate: 1.0\n", 0.1, 1.0),
+        ('-  OPTS: "-Xmx2g"\n+  OPTS: "-Xmx512m"\n', 2 * 2**30, 512 * 2**20),
         ("-TTL = 60 * 60\n+TTL = 60\n", 3600.0, 60.0),
         ("-o := New(O{A: a, PoolSize: 64})\n+o := New(O{\n+\tA: a,\n+\tPoolSize: 4,\n+})\n", 64.0, 4.0),
     ],

@@ -1,9 +1,9 @@
 """Invented incidents in many languages, each among changes of every day: is the culprit named, and only then?
 
 The sets were written one after the other, each before the rules were run on it. On first sight they named
-23 of 30, 7 of 11, 7 of 10, 6 of 8 and 3 of 5 culprits, saw all 28 absences, and put a decoy first once: what
-they do not know they pass over. What they missed was then added as far as it is a rule about diffs, so that
-this table now guards against falling back and no longer measures.
+23 of 30, 7 of 11, 7 of 10, 6 of 8, 3 of 5 and 4 of 9 culprits (the last set was chosen to be odd), saw all 32
+absences, and put a decoy first once: what they do not know they pass over. What they missed was then added as
+far as it is a rule about diffs, so that this table now guards against falling back and no longer measures.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pytest
 from investigators.changes.verdict import suspects
 from tests.investigators.changes.invented import NOW, Incident, incidents, world
 
-SETS = ("code", "settings", "outside", "more", "third", "fourth", "fifth")
+SETS = ("code", "settings", "outside", "more", "third", "fourth", "fifth", "sixth")
 ALL = [pytest.param(one, id=f"{name}: {one.name}") for name in SETS for one in incidents(name)]
 CAUSED = [case for case in ALL if case.values[0].culprit is not None]
 UNCAUSED = [case for case in ALL if case.values[0].culprit is None]

@@ -158,6 +158,41 @@ def test_the_order_of_the_changes_does_not_matter() -> None:
     assert suspects(world(incident), NOW).suspects == suspects(world(turned), NOW).suspects
 
 
+def test_a_secret_in_a_diff_or_a_title_is_not_repeated() -> None:
+    diff = "-  DB_PASSWORD: hunter2-canary\n+  DB_PASSWORD: hunter3-canary\n"
+    verdict = suspects(
+        world(
+            _incident(
+                change(
+                    "c", 30, "deploy/users.yaml", diff, service="users", title="set password=hunter3-canary"
+                ),
+                logs=(Log(service="users", text="password authentication failed for user app"),),
+            )
+        ),
+        NOW,
+    )
+
+    assert verdict.suspects[0].change_id == "c"
+    assert "canary" not in repr(verdict)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "status page of mailgrid: all systems operational",
+        "status page of mailgrid: elevated error rates for outgoing mail",
+        "POST https://api.mailgrid.com/send returned 503",
+    ],
+)
+def test_somebody_elses_trouble_does_not_clear_the_change(text: str) -> None:
+    incident = _incident(
+        change("cause", 60, "users/name.go", GUARD, service="users"),
+        logs=(PANIC, Log(service="users", text=text, level="warn", count=2, before=10)),
+    )
+
+    assert [one.change_id for one in suspects(world(incident), NOW).suspects][:1] == ["cause"]
+
+
 # Deployments and commits
 
 
