@@ -232,7 +232,7 @@ FAULTS = {
     ),
     "webhook_unreachable": Fault(
         title="an admission webhook cannot be called",
-        weight=1.0,
+        weight=0.85,
         explains=_DOWN,
         spreads=CALLERS,
         steps=("See whether the webhook's own service runs, and its certificate.",),

@@ -233,7 +233,7 @@ FAULTS = {
     KIND: Fault(
         title="an environment value of it is wrong",
         weight=1.0,
-        explains=CRASHING | {"dns_failure", "dependency_refused", "dependency_down", "dependency_auth"},
+        explains=CRASHING | {"dns_failure", "service_name_wrong", "dependency_auth_failed"},
         spreads=CALLERS,
         steps=("Correct the variable in the pod template.",),
     )

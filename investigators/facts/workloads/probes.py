@@ -35,7 +35,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
     "probe_too_tight": _BASE,
 }
 _SAID = re.compile(
-    r"\A(?P<probe>Readiness|Liveness|Startup) probe (?:failed|errored|warning)[^:]*: (?P<why>.*)",
+    r"\A(?P<probe>Readiness|Liveness|Startup) probe (?:failed|errored|warning)[^:]*:\s*(?P<why>.*)",
     re.DOTALL,
 )
 _STATUS = re.compile(r"statuscode: (\d{3})")
@@ -45,10 +45,11 @@ _SCHEME = re.compile(
     re.IGNORECASE,
 )
 _COMMAND = re.compile(
-    r"executable file not found|no such file or directory|OCI runtime exec failed"
-    r"|: not found\b|exit code 12[67]",
+    r"executable file not found|OCI runtime exec failed|exec: .*no such file|(?:sh|bash): .*: not found\b"
+    r"|exit code 12[67]|stat \S+: no such file",
     re.IGNORECASE,
 )
+"""Not a bare "no such file": a command that looks for a file says so when the program did not write it."""
 _REFUSED = re.compile(r"connection refused|failed to connect service", re.IGNORECASE)
 _NO_PORT = re.compile(r"strconv\.|couldn't find port|invalid port", re.IGNORECASE)
 _FRESH = timedelta(minutes=15)

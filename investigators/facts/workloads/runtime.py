@@ -231,7 +231,7 @@ FAULTS = {
     "oom_killed": Fault(
         title="it was killed for reaching its memory limit",
         weight=1.0,
-        explains=CRASHING | {"memory_saturation", "container_restarts"},
+        explains=CRASHING | {"memory_near_limit", "memory_growth"},
         spreads=CALLERS,
         steps=("Raise the memory limit, or find what uses the memory.",),
     ),

@@ -136,7 +136,7 @@ def test_a_controllers_refused_create_is_named_by_what_refused_it(kind: str, mes
     assert said in fact.detail
     assert fact.confidence >= 0.85
     assert found(check, "admission_denied", world).confidence < fact.confidence
-    assert "admission_denied" in FAULTS[kind].explains or kind == "rbac_denied"
+    assert "admission_denied" in FAULTS[kind].explains
 
 
 @pytest.mark.parametrize(("kind", "message", "_said"), REFUSALS)
