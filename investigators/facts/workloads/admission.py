@@ -81,8 +81,8 @@ class _Refusal:
 def _refusals(scene: Scene, unit: Unit) -> Iterator[_Refusal]:
     """What controllers were told when they tried to create a pod. A condition holds until it succeeds; an
     event only says that it was so then."""
-    current = unit.revisions[0] if unit.revisions else None
-    for thing in (unit.top, current):
+    current = unit.controller
+    for thing in (unit.top, current if current is not unit.top else None):
         failure = {} if thing is None else condition(thing, "ReplicaFailure")
         if thing is not None and failure.get("status") == "True":
             yield _Refusal(
@@ -95,7 +95,8 @@ def _refusals(scene: Scene, unit: Unit) -> Iterator[_Refusal]:
         if event.reason not in ("FailedCreate", "FailedUpdate") or not scene.recent(event.last):
             continue
         # An event about an older revision is history once a newer one is rolled out.
-        old = event.about[0] == "ReplicaSet" and current is not None and event.about[2] != current.name
+        present = current.name if current is not None and current.kind == "ReplicaSet" else None
+        old = present is not None and event.about[0] == "ReplicaSet" and event.about[2] != present
         over = old or not lacking(unit)
         yield _Refusal(text=event.message, source=event, began=event.first, sure=0.4 if over else 0.9)
 

@@ -11,7 +11,16 @@ from investigators.facts.charge import Fault
 from investigators.facts.workloads.effects import CALLERS, CRASHING
 from investigators.facts.workloads.endpoints import Endpoint, Known, endpoints_in, look_up
 from investigators.facts.workloads.findings import LOG, Findings, Source
-from investigators.facts.workloads.scene import Scene, Unit, earlier, failing, mapping, objects, scene_of
+from investigators.facts.workloads.scene import (
+    Scene,
+    Unit,
+    earlier,
+    failing,
+    mapping,
+    objects,
+    pod_spec_of,
+    scene_of,
+)
 from investigators.world.cluster import Thing
 from investigators.world.world import Line, World
 
@@ -182,8 +191,10 @@ def _against_the_old(findings: Findings, unit: Unit, variables: list[Variable]) 
         return
     if not _only_env_differs(unit):
         return
-    new = [box for box in unit.boxes if _revision_of(box.pod) == unit.revisions[0].name and not box.init]
-    old = [box for box in unit.boxes if _revision_of(box.pod) == unit.revisions[1].name and not box.init]
+    new, old = (
+        [box for box in unit.boxes if not box.init and _runs(box.pod, revision)]
+        for revision in unit.revisions[:2]
+    )
     if (
         not new
         or not old
@@ -198,16 +209,19 @@ def _against_the_old(findings: Findings, unit: Unit, variables: list[Variable]) 
 
 
 def _only_env_differs(unit: Unit) -> bool:
-    new, old = (mapping(one.at("spec", "template", "spec")) for one in unit.revisions[:2])
+    new, old = (pod_spec_of(one) for one in unit.revisions[:2])
     bare_new = [{k: v for k, v in one.items() if k != "env"} for one in objects(new.get("containers"))]
     bare_old = [{k: v for k, v in one.items() if k != "env"} for one in objects(old.get("containers"))]
     rest = all(new.get(key) == old.get(key) for key in {*new, *old} - {"containers"})
     return rest and bare_new == bare_old
 
 
-def _revision_of(pod: Thing) -> str:
-    references = pod.items("metadata", "ownerReferences")
-    return str(references[0].get("name")) if references else ""
+def _runs(pod: Thing, revision: Thing) -> bool:
+    """Whether a pod was made from a revision. A DaemonSet's pods carry the hash alone."""
+    mark = mapping(pod.at("metadata", "labels")).get("controller-revision-hash")
+    if isinstance(mark, str):
+        return revision.name == mark or revision.name.endswith(f"-{mark}")
+    return any(one.get("name") == revision.name for one in pod.items("metadata", "ownerReferences"))
 
 
 def _suffers(scene: Scene, unit: Unit) -> bool:

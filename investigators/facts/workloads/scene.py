@@ -15,6 +15,7 @@ from investigators.world.world import Line, World, service_of_pod
 LEAD = timedelta(hours=1)
 """How long before the first alert trouble still counts as this incident's: alerts wait, and events are kept
 for an hour."""
+_REVISIONS = ("ReplicaSet", "ControllerRevision")
 CHRONIC = timedelta(hours=24)
 _MOST = 100
 _APP_LABELS = ("app.kubernetes.io/name", "app", "k8s-app", "service")
@@ -93,8 +94,8 @@ class Box:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
     """A workload: ``service`` is what facts about it are charged to. ``spec`` and ``template`` are those of
-    its present pod template, or of its pod; ``revisions`` its ReplicaSets, newest first. ``seen`` False:
-    an alert names it, but its objects could not be read."""
+    its present pod template, or of its pod; ``revisions`` its ReplicaSets or ControllerRevisions, newest
+    first. ``seen`` False: an alert names it, but its objects could not be read."""
 
     service: str
     name: str
@@ -114,6 +115,12 @@ class Unit:
     @property
     def containers(self) -> list[Json]:
         return objects(self.spec.get("containers"))
+
+    @property
+    def controller(self) -> Thing | None:
+        """What creates its pods: the present ReplicaSet of a Deployment, else the workload itself."""
+        first = next(iter(self.revisions), None)
+        return first if first is not None and first.kind == "ReplicaSet" else self.top
 
     @property
     def all_containers(self) -> list[Json]:
@@ -200,7 +207,7 @@ def scene_of(world: World) -> Scene:
     """Every workload with at least one object, in a stable order."""
     cluster = world.cluster
     groups: dict[tuple[str, str], _Group] = {}
-    for kind in WORKLOADS:
+    for kind in (*WORKLOADS, "ControllerRevision"):
         for thing in cluster.of(kind):
             group = groups.setdefault((thing.namespace, cluster.workload_name(thing)), _Group())
             group.things.append(thing)
@@ -265,17 +272,24 @@ def _about(cluster: Cluster, pods: Mapping[str, tuple[str, str]], event: KubeEve
 
 
 def revision_of(thing: Thing) -> int:
-    """The revision a Deployment gave a ReplicaSet; 0 where it has none."""
+    """The number a Deployment gave a ReplicaSet, or that of a ControllerRevision; 0 where there is none."""
     value = mapping(thing.at("metadata", "annotations")).get(_REVISION)
-    return int(value) if isinstance(value, str) and value.isdecimal() else 0
+    return int(value) if isinstance(value, str) and value.isdecimal() else whole(thing.at("revision"))
+
+
+def pod_spec_of(revision: Thing) -> Json:
+    """The pod spec of a revision: a ControllerRevision keeps its template as a patch."""
+    if revision.kind == "ControllerRevision":
+        return mapping(revision.at("data", "spec", "template", "spec"))
+    return mapping(revision.at("spec", "template", "spec"))
 
 
 def _unit(service: str, name: str, namespace: str, group: _Group) -> Unit:
     order = {kind: number for number, kind in enumerate(WORKLOADS)}
-    sets = [thing for thing in group.things if thing.kind == "ReplicaSet"]
+    sets = [thing for thing in group.things if thing.kind in _REVISIONS]
     sets.sort(key=lambda one: (revision_of(one), str(one.at("metadata", "creationTimestamp"))), reverse=True)
     tops = sorted(
-        (thing for thing in group.things if thing.kind != "ReplicaSet"), key=lambda one: order[one.kind]
+        (thing for thing in group.things if thing.kind not in _REVISIONS), key=lambda one: order[one.kind]
     )
     # A CronJob comes after the Jobs it made in the API's order, and is what they are named after.
     top = next((one for one in tops if one.name == name), None) or next(iter([*tops, *sets]), None)
@@ -335,7 +349,7 @@ def failing(scene: Scene, box: Box) -> bool:
 def earlier(unit: Unit, container: str) -> tuple[Json, Json]:
     """The pod spec and that container of the revision before the present one; empty where there is none."""
     for revision in unit.revisions[1:2]:
-        spec = mapping(revision.at("spec", "template", "spec"))
+        spec = pod_spec_of(revision)
         for one in (*objects(spec.get("containers")), *objects(spec.get("initContainers"))):
             if one.get("name") == container:
                 return spec, one

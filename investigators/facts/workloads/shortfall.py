@@ -43,7 +43,7 @@ def _resources(container: Mapping[str, Any], part: str) -> dict[str, float]:
 
 def missing_pods(unit: Unit) -> tuple[Thing, int] | None:
     """The object that should have more pods than it was able to create, and how many more."""
-    thing = unit.revisions[0] if unit.revisions else unit.top
+    thing = unit.controller
     if thing is None or thing.at("metadata", "deletionTimestamp") is not None:
         return None
     if thing.kind in ("ReplicaSet", "StatefulSet"):
@@ -62,13 +62,13 @@ def missing_pods(unit: Unit) -> tuple[Thing, int] | None:
 
 def lacking(unit: Unit) -> bool:
     """Whether it has fewer pods than it should, as far as its objects tell."""
-    thing = unit.revisions[0] if unit.revisions else unit.top
+    thing = unit.controller
     if thing is None:
         return True
     if thing.kind == "DaemonSet":
         wanted = whole(thing.at("status", "desiredNumberScheduled"), 1)
         return whole(thing.at("status", "currentNumberScheduled")) < wanted
-    if thing.kind in ("ReplicaSet", "StatefulSet"):
+    if thing.kind in ("ReplicaSet", "StatefulSet", "Deployment"):
         return whole(thing.at("status", "replicas")) < whole(thing.at("spec", "replicas"), 1)
     return not unit.pods
 
