@@ -346,6 +346,7 @@ def cluster_of(
 def world_of(
     *objects: Json,
     lines: Sequence[Line] = (),
+    calm: Sequence[Line] = (),
     tracks: Sequence[Track] = (),
     subjects: Sequence[str] = ("cart",),
     namespace: str = NS,
@@ -353,7 +354,8 @@ def world_of(
     onset: datetime = ONSET,
     **cluster: Any,
 ) -> World:
-    """``logs``: ok (an answer without lines when there are none), failed or unasked."""
+    """``calm`` are log lines from when all was well; ``logs``: ok (an answer without lines when there are
+    none), failed or unasked."""
     answers = [one.evidence for one in lines]
     if logs == "failed":
         answers.append(_evidence("log.lines", "logs", reason="timeout after 10 s", failed=True))
@@ -371,6 +373,7 @@ def world_of(
         cluster=cluster_of(*objects, **cluster),
         graph=Graph.build({}, ()),
         lines=tuple(lines),
+        healthy_lines=tuple(calm),
         tracks=tuple(tracks),
         asked=asked,
         _lines_by=index_lines(lines),

@@ -10,8 +10,8 @@ from datetime import datetime
 from bot.domain.evidence import Fact
 from investigators.facts.charge import Fault, namespace
 from investigators.facts.workloads.effects import CALLERS, CRASHING, DOWN
-from investigators.facts.workloads.findings import LOG, Findings, Source
-from investigators.facts.workloads.scene import Scene, Unit, condition, scene_of
+from investigators.facts.workloads.findings import LATER, LOG, Findings, Source
+from investigators.facts.workloads.scene import USUAL, Scene, Unit, condition, scene_of
 from investigators.facts.workloads.shortfall import check_limits, check_quota, lacking
 from investigators.world.cluster import moment
 from investigators.world.world import World
@@ -158,7 +158,7 @@ def _account(findings: Findings, unit: Unit) -> None:
         "ServiceAccount", unit.namespace, name
     ):
         return
-    confidence = 0.45 if unit.pods else 0.85
+    confidence = LATER if unit.pods else 0.85
     sources = (*unit.evidence, *cluster.looked("ServiceAccount"))
     detail = f"ServiceAccount {unit.namespace}/{name}, which {unit.name} runs as, does not exist"
     findings.found("service_account_missing", unit, confidence, sources, detail, of=unit.name)
@@ -191,6 +191,8 @@ def _forbidden_calls(findings: Findings, unit: Unit) -> None:
         names = ", ".join(f"{one.kind} {one.name}" for one in bound[:3])
         detail += f"; it is bound by {names}" if bound else "; no binding names it"
         confidence = 0.85 if bound else 0.92
+    if findings.scene.usual(unit, _RBAC):
+        confidence = min(confidence, USUAL)
     findings.found("rbac_denied", unit, confidence, sources, detail, of=unit.name, began=lines[0].at)
 
 

@@ -12,8 +12,10 @@ from investigators.facts.workloads.effects import CALLERS, CRASHING
 from investigators.facts.workloads.endpoints import Endpoint, Known, endpoints_in, look_up
 from investigators.facts.workloads.findings import LOG, Findings, Source
 from investigators.facts.workloads.scene import (
+    USUAL,
     Scene,
     Unit,
+    alike,
     earlier,
     failing,
     mapping,
@@ -102,6 +104,8 @@ def _endpoints(findings: Findings, unit: Unit, variables: list[Variable]) -> Non
             confidence = _sure(scene, unit, variable, known, told=bool(lines))
             if confidence is None:
                 continue
+            if lines and scene.usual(unit, _complaint(endpoint)):
+                confidence = min(confidence, USUAL)
             why = known.missing or "the program cannot reach it"
             detail = f"env {variable.name}={_shown(variable)} of {unit.service}: {why}{_was(variable)}"
             sources: list[Source] = [*unit.evidence]
@@ -129,6 +133,12 @@ def _sure(scene: Scene, unit: Unit, variable: Variable, known: Known, *, told: b
     if changed and known.inside:
         return 0.85
     return 0.75 if slip else 0.6
+
+
+def _complaint(endpoint: Endpoint) -> re.Pattern[str]:
+    host = rf"(?<![\w.-]){re.escape(endpoint.host)}(?![\w-])"
+    trouble = _TROUBLE.pattern
+    return re.compile(rf"{host}.*(?:{trouble})|(?:{trouble}).*{host}", re.IGNORECASE)
 
 
 def _troubled_lines(scene: Scene, unit: Unit, endpoint: Endpoint) -> list[Line]:
@@ -166,6 +176,8 @@ def _rejected(findings: Findings, unit: Unit, variables: list[Variable]) -> None
                 confidence = max(confidence, 0.9)
             if not suffers:
                 confidence = min(confidence, 0.6)
+            if scene.usual(unit, alike(line)):
+                confidence = min(confidence, USUAL)
             detail = (
                 f"env {variable.name}={_shown(variable)} of {unit.service} is rejected by its program"
                 f"{_was(variable)}: {line.text.strip()[:180]!r}"

@@ -12,7 +12,7 @@ from investigators.facts.charge import node as node_subject
 from investigators.facts.workloads.effects import CALLERS, CRASHING, DOWN
 from investigators.facts.workloads.findings import LOG, Findings, Source
 from investigators.facts.workloads.kills import about
-from investigators.facts.workloads.scene import Box, Scene, Unit, condition, failing, leaving, scene_of
+from investigators.facts.workloads.scene import USUAL, Box, Scene, Unit, condition, failing, leaving, scene_of
 from investigators.ranking import human_time
 from investigators.world.cluster import KubeEvent, Thing, moment
 from investigators.world.world import World
@@ -94,6 +94,8 @@ def _said(
         return
     hurt = any(failing(scene, box) for box in unit.boxes) or _probes_fail(scene, unit)
     confidence = (0.88 if hurt else 0.72) if len(lines) >= 3 else (0.82 if hurt else 0.6)
+    if scene.usual(unit, pattern):
+        confidence = min(confidence, USUAL)
     line = lines[-1]
     pod = f"pod {line.pod} of " if line.pod else ""
     detail = f"{pod}{unit.service} says that {meaning}, {len(lines)} times: {line.text.strip()[:180]!r}"

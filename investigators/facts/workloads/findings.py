@@ -16,6 +16,8 @@ from investigators.world.world import Line
 LOG = "log"
 """Stands for the service's log lines among the object kinds that a rule needs."""
 _LOG_KINDS = ("log.lines", "kubernetes.log")
+LATER = 0.3
+"""What will only be a fault at the next start of a pod that runs well."""
 _OLD = 0.55
 _ABSENT = 0.85
 Source = Thing | KubeEvent | Line | Evidence

@@ -17,6 +17,8 @@ LEAD = timedelta(hours=1)
 for an hour."""
 _REVISIONS = ("ReplicaSet", "ControllerRevision")
 CHRONIC = timedelta(hours=24)
+USUAL = 0.4
+"""The most that a complaint counts that a program also made when all was well."""
 _MOST = 100
 _APP_LABELS = ("app.kubernetes.io/name", "app", "k8s-app", "service")
 _REVISION = "deployment.kubernetes.io/revision"
@@ -189,6 +191,12 @@ class Scene:
             return []
         return [line for line, low in zip(read.lines, read.lower, strict=True) if needle in low][-_MOST:]
 
+    def usual(self, unit: Unit, pattern: re.Pattern[str]) -> bool:
+        """Whether it also said so when all was well, or well before the alert: then it is no news."""
+        earlier = (line for line in self.lines(unit, old=True) if not self.recent(line.at))
+        calm = (line for line in self.world.healthy_lines if line.service == unit.name)
+        return any(pattern.search(line.text) for line in (*earlier, *calm))
+
     def _reading(self, unit: Unit, old: bool) -> _Read:
         key = (unit.namespace, unit.name, old)
         if key not in self._read:
@@ -329,6 +337,11 @@ def boxes_of(pod: Thing) -> Iterable[Box]:
                 spec=spec,
                 status=states.get(name, EMPTY),
             )
+
+
+def alike(line: Line) -> re.Pattern[str]:
+    """Lines with the same words, whatever their numbers: times and counts differ."""
+    return re.compile(re.sub(r"\d+", r"\\d+", re.escape(line.text.strip())))
 
 
 def leaving(pod: Thing) -> bool:
