@@ -9,9 +9,10 @@ from datetime import datetime
 
 from bot.domain.evidence import Fact
 from investigators.facts.charge import Fault, namespace
+from investigators.facts.workloads.boxes import condition
 from investigators.facts.workloads.effects import CALLERS, CRASHING, DOWN
 from investigators.facts.workloads.findings import LATER, LOG, Findings, Source
-from investigators.facts.workloads.scene import USUAL, Scene, Unit, condition, scene_of
+from investigators.facts.workloads.scene import USUAL, Scene, Unit, scene_of
 from investigators.facts.workloads.shortfall import check_limits, check_quota, lacking
 from investigators.world.cluster import moment
 from investigators.world.world import World

@@ -9,10 +9,11 @@ from datetime import datetime
 
 from bot.domain.evidence import Fact
 from investigators.facts.charge import Fault
+from investigators.facts.workloads.boxes import leaving, mapping
 from investigators.facts.workloads.effects import CALLERS, DOWN
 from investigators.facts.workloads.findings import LATER, Findings, Source
 from investigators.facts.workloads.references import Ref, references
-from investigators.facts.workloads.scene import Scene, Unit, leaving, mapping, scene_of
+from investigators.facts.workloads.scene import Scene, Unit, scene_of
 from investigators.world.world import World
 
 _CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError"})

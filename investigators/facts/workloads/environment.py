@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from bot.domain.evidence import Fact
 from investigators.facts.charge import Fault
+from investigators.facts.workloads.boxes import mapping, objects
 from investigators.facts.workloads.effects import CALLERS, CRASHING
 from investigators.facts.workloads.endpoints import Endpoint, Known, endpoints_in, look_up
 from investigators.facts.workloads.findings import LOG, Findings, Source
@@ -18,8 +19,6 @@ from investigators.facts.workloads.scene import (
     alike,
     earlier,
     failing,
-    mapping,
-    objects,
     pod_spec_of,
     scene_of,
 )

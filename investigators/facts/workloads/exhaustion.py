@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 from bot.domain.evidence import Fact
 from investigators.facts.charge import Fault
 from investigators.facts.charge import node as node_subject
+from investigators.facts.workloads.boxes import Box, condition, leaving
 from investigators.facts.workloads.effects import CALLERS, CRASHING, DOWN
 from investigators.facts.workloads.findings import LOG, Findings, Source
 from investigators.facts.workloads.kills import about
-from investigators.facts.workloads.scene import USUAL, Box, Scene, Unit, condition, failing, leaving, scene_of
+from investigators.facts.workloads.scene import USUAL, Scene, Unit, failing, scene_of
 from investigators.ranking import human_time
 from investigators.world.cluster import KubeEvent, Thing, moment
 from investigators.world.world import World

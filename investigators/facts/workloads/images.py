@@ -8,18 +8,10 @@ from dataclasses import dataclass
 
 from bot.domain.evidence import Fact
 from investigators.facts.charge import Fault
+from investigators.facts.workloads.boxes import Box, leaving, mapping, objects
 from investigators.facts.workloads.effects import CALLERS, DOWN
 from investigators.facts.workloads.findings import Findings, Source
-from investigators.facts.workloads.scene import (
-    Box,
-    Scene,
-    Unit,
-    leaving,
-    mapping,
-    objects,
-    pod_spec_of,
-    scene_of,
-)
+from investigators.facts.workloads.scene import Scene, Unit, pod_spec_of, scene_of
 from investigators.world.world import World
 
 _WAITS = frozenset(

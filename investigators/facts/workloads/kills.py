@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-from investigators.facts.workloads.scene import Box, Scene, whole
+from investigators.facts.workloads.boxes import Box, whole
+from investigators.facts.workloads.scene import Scene
 from investigators.world.cluster import KubeEvent
 
 _KILLED = re.compile(r"failed (?:liveness|startup) probe|Container failed liveness probe", re.IGNORECASE)

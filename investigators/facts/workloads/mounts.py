@@ -7,18 +7,10 @@ from collections.abc import Mapping
 
 from bot.domain.evidence import Fact
 from investigators.facts.charge import Fault
+from investigators.facts.workloads.boxes import leaving, mapping, objects
 from investigators.facts.workloads.effects import CALLERS, CRASHING
 from investigators.facts.workloads.findings import Findings, Source
-from investigators.facts.workloads.scene import (
-    USUAL,
-    Unit,
-    alike,
-    failing,
-    leaving,
-    mapping,
-    objects,
-    scene_of,
-)
+from investigators.facts.workloads.scene import USUAL, Unit, alike, failing, scene_of
 from investigators.facts.workloads.startup import mount_of, paths_in, said_at_start, user_of
 from investigators.world.cluster import KubeEvent, Thing
 from investigators.world.world import World

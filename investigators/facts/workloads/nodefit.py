@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from investigators.facts.workloads.boxes import mapping, objects, words
 from investigators.facts.workloads.quantity import quantities
-from investigators.facts.workloads.scene import mapping, objects, words
 from investigators.facts.workloads.shortfall import requests_of
 from investigators.world.cluster import Cluster, Thing
 

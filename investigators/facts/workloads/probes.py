@@ -10,6 +10,7 @@ from datetime import timedelta
 from bot.domain.evidence import Fact
 from investigators.facts.charge import Fault
 from investigators.facts.workloads import tightness
+from investigators.facts.workloads.boxes import Box, Json, leaving, mapping
 from investigators.facts.workloads.effects import CALLERS, DOWN
 from investigators.facts.workloads.findings import Findings, Source
 from investigators.facts.workloads.kills import about, probe_kill
@@ -21,7 +22,7 @@ from investigators.facts.workloads.listening import (
     resolve,
     target_ports,
 )
-from investigators.facts.workloads.scene import Box, Json, Scene, Unit, leaving, mapping, scene_of
+from investigators.facts.workloads.scene import Scene, Unit, scene_of
 from investigators.world.cluster import KubeEvent
 from investigators.world.world import World
 

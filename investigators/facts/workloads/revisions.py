@@ -9,16 +9,9 @@ from typing import Any
 
 from bot.domain.evidence import Fact
 from investigators.facts.charge import Fault
+from investigators.facts.workloads.boxes import Json, mapping, objects
 from investigators.facts.workloads.findings import Findings, Source
-from investigators.facts.workloads.scene import (
-    Json,
-    Unit,
-    mapping,
-    objects,
-    pod_spec_of,
-    revision_of,
-    scene_of,
-)
+from investigators.facts.workloads.scene import Unit, pod_spec_of, revision_of, scene_of
 from investigators.ranking import human_time
 from investigators.world.cluster import Thing
 from investigators.world.world import World

@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 from bot.domain.evidence import Fact
 from investigators.facts.charge import node as node_subject
 from investigators.facts.workloads import claims, placement
+from investigators.facts.workloads.boxes import condition, leaving, mapping
 from investigators.facts.workloads.findings import Findings, Source
 from investigators.facts.workloads.nodefit import Nodes, selects_none
-from investigators.facts.workloads.scene import Unit, condition, leaving, mapping, scene_of
+from investigators.facts.workloads.scene import Unit, scene_of
 from investigators.facts.workloads.shortfall import requests_of
 from investigators.facts.workloads.unschedulable import Part, taken_apart
 from investigators.ranking import human_bytes

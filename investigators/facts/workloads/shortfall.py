@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from investigators.facts.charge import namespace
+from investigators.facts.workloads.boxes import mapping, objects, whole
 from investigators.facts.workloads.findings import Findings
 from investigators.facts.workloads.quantity import quantities
-from investigators.facts.workloads.scene import Unit, mapping, objects, whole
+from investigators.facts.workloads.scene import Unit
 from investigators.world.cluster import Thing
 
 _SLACK = 1e-6

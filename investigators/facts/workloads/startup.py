@@ -8,21 +8,10 @@ from datetime import timedelta
 
 from bot.domain.evidence import Fact
 from investigators.facts.charge import Fault
+from investigators.facts.workloads.boxes import Box, leaving, mapping, objects, words
 from investigators.facts.workloads.effects import CALLERS, CRASHING, DOWN
 from investigators.facts.workloads.findings import LOG, Findings, Source
-from investigators.facts.workloads.scene import (
-    USUAL,
-    Box,
-    Scene,
-    Unit,
-    earlier,
-    failing,
-    leaving,
-    mapping,
-    objects,
-    scene_of,
-    words,
-)
+from investigators.facts.workloads.scene import USUAL, Scene, Unit, earlier, failing, scene_of
 from investigators.ranking import human_time
 from investigators.world.world import Line, World
 
