@@ -120,11 +120,12 @@ def _endpoints(findings: Findings, unit: Unit, variables: list[Variable]) -> Non
 def _sure(scene: Scene, unit: Unit, variable: Variable, known: Known, *, told: bool) -> float | None:
     """How sure a value is wrong; None where nothing says so. ``told``: the log says it cannot be reached."""
     changed = variable.old is not None
+    slip = "(there is " in known.missing
     if told and known.missing:
-        return 0.95
+        # Where nothing is like it, the other side may be what is missing.
+        return 0.95 if changed or slip or known.service is not None else 0.75
     if told and changed and variable.old:
         return 0.85
-    slip = "(there is " in known.missing
     if not known.missing or not (changed or slip or known.service is not None):
         return None
     if not _suffers(scene, unit):

@@ -82,6 +82,10 @@ def _refusal(
     if terms and not any(_term_matches(term, labels, node.name) for term in terms):
         return "node_affinity_mismatch", shown_terms(terms)
     for resource, value in wants.items():
+        # A node that does not list a resource of its own was not read whole; a device it does not list, it
+        # does not have.
+        if resource not in free and "/" not in resource:
+            continue
         if value > free.get(resource, 0.0) + 1e-6:
             return resource_kind(resource), resource
     return None

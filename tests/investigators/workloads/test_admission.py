@@ -185,6 +185,13 @@ def test_a_quota_is_charged_to_the_namespace_too() -> None:
     assert fact.subject_kind == "namespace"
 
 
+def test_a_service_and_a_namespace_of_one_name_are_charged_apart() -> None:
+    top = workload("StatefulSet", "shop", spec={"replicas": 1})
+    facts = check(world_of(top, event(top, "FailedCreate", REFUSALS[0][1]), subjects=("shop",)))
+    kinds = {fact.subject_kind for fact in facts if fact.kind == "quota_exceeded"}
+    assert kinds == {"service", "namespace"}
+
+
 def test_a_refusal_that_is_over_counts_for_little() -> None:
     top = deployment()
     rs = replica_set(of=top)

@@ -230,6 +230,12 @@ def test_without_a_message_the_objects_are_reckoned_with(kind: str, tpl: Any, no
     assert found(check, kind, world_of(pending(None, tpl), *nodes)).confidence >= 0.85
 
 
+def test_a_node_that_was_not_read_whole_refuses_nothing() -> None:
+    bare = node()
+    bare["status"] = {}
+    assert {one.kind for one in causes(check(world_of(pending(None, BIG), bare)))} == {"failed_scheduling"}
+
+
 def test_a_tolerated_taint_and_a_matching_selector_refuse_nothing() -> None:
     tpl = template(
         nodeSelector={"disk": "ssd"},
