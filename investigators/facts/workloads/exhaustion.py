@@ -13,6 +13,7 @@ from investigators.facts.workloads.boxes import Box, condition, leaving
 from investigators.facts.workloads.effects import CALLERS, CRASHING, DOWN
 from investigators.facts.workloads.findings import LOG, Findings, Source
 from investigators.facts.workloads.kills import about
+from investigators.facts.workloads.quantity import times
 from investigators.facts.workloads.scene import USUAL, Scene, Unit, failing, scene_of
 from investigators.ranking import human_time
 from investigators.world.cluster import KubeEvent, Thing, moment
@@ -99,7 +100,7 @@ def _said(
         confidence = min(confidence, USUAL)
     line = lines[-1]
     pod = f"pod {line.pod} of " if line.pod else ""
-    detail = f"{pod}{unit.service} says that {meaning}, {len(lines)} times: {line.text.strip()[:180]!r}"
+    detail = f"{pod}{unit.service} says that {meaning}, {times(len(lines))}: {line.text.strip()[:180]!r}"
     began = min((one.at for one in lines if one.at is not None), default=None)
     sources: list[Source] = [line, *unit.evidence]
     findings.found(

@@ -8,7 +8,7 @@ from typing import Any
 from investigators.facts.charge import namespace
 from investigators.facts.workloads.boxes import mapping, objects, whole
 from investigators.facts.workloads.findings import Findings
-from investigators.facts.workloads.quantity import quantities
+from investigators.facts.workloads.quantity import amount, quantities
 from investigators.facts.workloads.scene import Unit
 from investigators.world.cluster import Thing
 
@@ -80,7 +80,7 @@ def check_quota(findings: Findings, unit: Unit) -> None:
     if short is None:
         return
     thing, count = short
-    asked = {name: quantity for name, quantity in _asked(findings, unit).items() if quantity > 0}
+    asked = {name: want for name, want in _asked(findings, unit).items() if want > 0}
     for quota in cluster.of("ResourceQuota", unit.namespace):
         if quota.at("spec", "scopes") or quota.at("spec", "scopeSelector"):
             continue
@@ -93,7 +93,7 @@ def check_quota(findings: Findings, unit: Unit) -> None:
             detail = (
                 f"ResourceQuota {quota.name} in {unit.namespace} has {resource} "
                 f"{_shown(quota, 'used', resource)} of {_shown(quota, 'hard', resource)} in use and "
-                f"a pod of {unit.name} needs {want:g} more; "
+                f"a pod of {unit.name} needs {amount(resource, want)} more; "
                 f"{thing.kind} {thing.name} lacks {count} of its pods"
             )
             values = {"used": used[resource], "hard": limit, "requested": want}
@@ -154,11 +154,12 @@ def _broken(unit: Unit, rule: Mapping[str, Any]) -> str | None:
         for name, most in quantities(rule.get("max")).items():
             value = limits.get(name, requests.get(name, 0.0))
             if value > most + _SLACK:
-                return f"{what} has {name} {value:g}, the maximum is {mapping(rule['max'])[name]}"
+                return f"{what} has {name} {amount(name, value)}, the maximum is {mapping(rule['max'])[name]}"
         for name, least in quantities(rule.get("min")).items():
             value = requests.get(name, least)
             if value < least - _SLACK:
-                return f"{what} asks for {name} {value:g}, the minimum is {mapping(rule['min'])[name]}"
+                asked = f"{what} asks for {name} {amount(name, value)}"
+                return f"{asked}, the minimum is {mapping(rule['min'])[name]}"
         for name, most in quantities(rule.get("maxLimitRequestRatio")).items():
             if requests.get(name) and limits.get(name, 0.0) / requests[name] > most + _SLACK:
                 ratio = limits[name] / requests[name]
