@@ -13,7 +13,7 @@ from bot.domain.evidence import Evidence, EvidenceStatus, Fact, FactVerdict, Log
 from bot.domain.ids import EvidenceId
 from investigators.world.cluster import Cluster
 from investigators.world.graph import Graph
-from investigators.world.world import Line, Track, World, index_lines, parsed_line, service_of_pod
+from investigators.world.world import Line, Track, World, index_lines, service_of_pod
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 ONSET = NOW - timedelta(minutes=10)
@@ -305,7 +305,9 @@ def line(text: str, *, ago: float = 1, pod: str = POD, service: str = "", previo
     name = service or service_of_pod(pod)
     when = NOW - timedelta(minutes=ago)
     answer = _evidence("kubernetes.log", f"log of {pod}", lines=(LogLine(at=when, text=text),))
-    return parsed_line(answer.lines[0], answer, name, pod, "", previous=previous)
+    return Line(
+        service=name, pod=pod, node="", at=when, text=text, level="", evidence=answer, previous=previous
+    )
 
 
 def track(
@@ -344,6 +346,7 @@ def cluster_of(
 def world_of(
     *objects: Json,
     lines: Sequence[Line] = (),
+    calm: Sequence[Line] = (),
     tracks: Sequence[Track] = (),
     subjects: Sequence[str] = ("cart",),
     namespace: str = NS,
@@ -351,7 +354,8 @@ def world_of(
     onset: datetime = ONSET,
     **cluster: Any,
 ) -> World:
-    """``logs``: ok (an answer without lines when there are none), failed or unasked."""
+    """``calm`` are log lines from when all was well; ``logs``: ok (an answer without lines when there are
+    none), failed or unasked."""
     answers = [one.evidence for one in lines]
     if logs == "failed":
         answers.append(_evidence("log.lines", "logs", reason="timeout after 10 s", failed=True))
@@ -369,6 +373,7 @@ def world_of(
         cluster=cluster_of(*objects, **cluster),
         graph=Graph.build({}, ()),
         lines=tuple(lines),
+        healthy_lines=tuple(calm),
         tracks=tuple(tracks),
         asked=asked,
         _lines_by=index_lines(lines),

@@ -9,9 +9,10 @@ from datetime import datetime
 
 from bot.domain.evidence import Fact
 from investigators.facts.charge import Fault, namespace
+from investigators.facts.workloads.boxes import condition
 from investigators.facts.workloads.effects import CALLERS, CRASHING, DOWN
-from investigators.facts.workloads.findings import LOG, Findings, Source
-from investigators.facts.workloads.scene import Scene, Unit, condition, scene_of
+from investigators.facts.workloads.findings import LATER, LOG, Findings, Source
+from investigators.facts.workloads.scene import USUAL, Scene, Unit, scene_of
 from investigators.facts.workloads.shortfall import check_limits, check_quota, lacking
 from investigators.world.cluster import moment
 from investigators.world.world import World
@@ -81,8 +82,8 @@ class _Refusal:
 def _refusals(scene: Scene, unit: Unit) -> Iterator[_Refusal]:
     """What controllers were told when they tried to create a pod. A condition holds until it succeeds; an
     event only says that it was so then."""
-    current = unit.revisions[0] if unit.revisions else None
-    for thing in (unit.top, current):
+    current = unit.controller
+    for thing in (unit.top, current if current is not unit.top else None):
         failure = {} if thing is None else condition(thing, "ReplicaFailure")
         if thing is not None and failure.get("status") == "True":
             yield _Refusal(
@@ -95,7 +96,8 @@ def _refusals(scene: Scene, unit: Unit) -> Iterator[_Refusal]:
         if event.reason not in ("FailedCreate", "FailedUpdate") or not scene.recent(event.last):
             continue
         # An event about an older revision is history once a newer one is rolled out.
-        old = event.about[0] == "ReplicaSet" and current is not None and event.about[2] != current.name
+        present = current.name if current is not None and current.kind == "ReplicaSet" else None
+        old = present is not None and event.about[0] == "ReplicaSet" and event.about[2] != present
         over = old or not lacking(unit)
         yield _Refusal(text=event.message, source=event, began=event.first, sure=0.4 if over else 0.9)
 
@@ -157,7 +159,7 @@ def _account(findings: Findings, unit: Unit) -> None:
         "ServiceAccount", unit.namespace, name
     ):
         return
-    confidence = 0.45 if unit.pods else 0.85
+    confidence = LATER if unit.pods else 0.85
     sources = (*unit.evidence, *cluster.looked("ServiceAccount"))
     detail = f"ServiceAccount {unit.namespace}/{name}, which {unit.name} runs as, does not exist"
     findings.found("service_account_missing", unit, confidence, sources, detail, of=unit.name)
@@ -190,6 +192,8 @@ def _forbidden_calls(findings: Findings, unit: Unit) -> None:
         names = ", ".join(f"{one.kind} {one.name}" for one in bound[:3])
         detail += f"; it is bound by {names}" if bound else "; no binding names it"
         confidence = 0.85 if bound else 0.92
+    if findings.scene.usual(unit, _RBAC):
+        confidence = min(confidence, USUAL)
     findings.found("rbac_denied", unit, confidence, sources, detail, of=unit.name, began=lines[0].at)
 
 
@@ -232,7 +236,7 @@ FAULTS = {
     ),
     "webhook_unreachable": Fault(
         title="an admission webhook cannot be called",
-        weight=1.0,
+        weight=0.85,
         explains=_DOWN,
         spreads=CALLERS,
         steps=("See whether the webhook's own service runs, and its certificate.",),

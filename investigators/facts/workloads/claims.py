@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from investigators.facts.workloads.boxes import mapping, objects, words
 from investigators.facts.workloads.findings import Source
 from investigators.facts.workloads.quantity import quantity
-from investigators.facts.workloads.scene import Scene, mapping, objects, words
+from investigators.facts.workloads.scene import Scene
 from investigators.world.cluster import Thing
 
 _DEFAULT = "storageclass.kubernetes.io/is-default-class"

@@ -9,10 +9,11 @@ from datetime import datetime
 
 from bot.domain.evidence import Fact
 from investigators.facts.charge import Fault
+from investigators.facts.workloads.boxes import leaving, mapping
 from investigators.facts.workloads.effects import CALLERS, DOWN
-from investigators.facts.workloads.findings import Findings, Source
+from investigators.facts.workloads.findings import LATER, Findings, Source
 from investigators.facts.workloads.references import Ref, references
-from investigators.facts.workloads.scene import Scene, Unit, leaving, mapping, scene_of
+from investigators.facts.workloads.scene import Scene, Unit, scene_of
 from investigators.world.world import World
 
 _CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError"})
@@ -175,7 +176,7 @@ def _found(
     detail = f"{missing} does not exist; {ref.place} of {unit.name} needs it"
     if not failing:
         detail += " when a pod starts again"
-    findings.found(kind, unit, 0.88 if failing else 0.45, sources, detail, of=unit.name)
+    findings.found(kind, unit, 0.88 if failing else LATER, sources, detail, of=unit.name)
 
 
 def _near(key: str, keys: list[str]) -> str:

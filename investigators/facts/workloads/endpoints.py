@@ -109,8 +109,11 @@ def _near(scene: Scene, namespace: str, name: str) -> str:
             best, least = service.name, distance
     if best:
         return best
-    longer = [one.name for one in scene.cluster.of("Service", namespace) if _stem(one.name) == _stem(name)]
-    return longer[0] if longer else ""
+    for service in scene.cluster.of("Service", namespace):
+        longer, shorter = f"{service.name}-", f"{name}-"
+        if _stem(service.name) == _stem(name) or longer.startswith(shorter) or shorter.startswith(longer):
+            return service.name
+    return ""
 
 
 def _stem(name: str) -> str:

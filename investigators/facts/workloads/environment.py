@@ -8,10 +8,20 @@ from dataclasses import dataclass
 
 from bot.domain.evidence import Fact
 from investigators.facts.charge import Fault
+from investigators.facts.workloads.boxes import mapping, objects
 from investigators.facts.workloads.effects import CALLERS, CRASHING
 from investigators.facts.workloads.endpoints import Endpoint, Known, endpoints_in, look_up
 from investigators.facts.workloads.findings import LOG, Findings, Source
-from investigators.facts.workloads.scene import Scene, Unit, earlier, failing, mapping, objects, scene_of
+from investigators.facts.workloads.scene import (
+    USUAL,
+    Scene,
+    Unit,
+    alike,
+    earlier,
+    failing,
+    pod_spec_of,
+    scene_of,
+)
 from investigators.world.cluster import Thing
 from investigators.world.world import Line, World
 
@@ -93,6 +103,8 @@ def _endpoints(findings: Findings, unit: Unit, variables: list[Variable]) -> Non
             confidence = _sure(scene, unit, variable, known, told=bool(lines))
             if confidence is None:
                 continue
+            if lines and scene.usual(unit, _complaint(endpoint)):
+                confidence = min(confidence, USUAL)
             why = known.missing or "the program cannot reach it"
             detail = f"env {variable.name}={_shown(variable)} of {unit.service}: {why}{_was(variable)}"
             sources: list[Source] = [*unit.evidence]
@@ -108,11 +120,12 @@ def _endpoints(findings: Findings, unit: Unit, variables: list[Variable]) -> Non
 def _sure(scene: Scene, unit: Unit, variable: Variable, known: Known, *, told: bool) -> float | None:
     """How sure a value is wrong; None where nothing says so. ``told``: the log says it cannot be reached."""
     changed = variable.old is not None
+    slip = "(there is " in known.missing
     if told and known.missing:
-        return 0.95
+        # Where nothing is like it, the other side may be what is missing.
+        return 0.95 if changed or slip or known.service is not None else 0.75
     if told and changed and variable.old:
         return 0.85
-    slip = "(there is " in known.missing
     if not known.missing or not (changed or slip or known.service is not None):
         return None
     if not _suffers(scene, unit):
@@ -120,6 +133,12 @@ def _sure(scene: Scene, unit: Unit, variable: Variable, known: Known, *, told: b
     if changed and known.inside:
         return 0.85
     return 0.75 if slip else 0.6
+
+
+def _complaint(endpoint: Endpoint) -> re.Pattern[str]:
+    host = rf"(?<![\w.-]){re.escape(endpoint.host)}(?![\w-])"
+    trouble = _TROUBLE.pattern
+    return re.compile(rf"{host}.*(?:{trouble})|(?:{trouble}).*{host}", re.IGNORECASE)
 
 
 def _troubled_lines(scene: Scene, unit: Unit, endpoint: Endpoint) -> list[Line]:
@@ -157,6 +176,8 @@ def _rejected(findings: Findings, unit: Unit, variables: list[Variable]) -> None
                 confidence = max(confidence, 0.9)
             if not suffers:
                 confidence = min(confidence, 0.6)
+            if scene.usual(unit, alike(line)):
+                confidence = min(confidence, USUAL)
             detail = (
                 f"env {variable.name}={_shown(variable)} of {unit.service} is rejected by its program"
                 f"{_was(variable)}: {line.text.strip()[:180]!r}"
@@ -182,8 +203,10 @@ def _against_the_old(findings: Findings, unit: Unit, variables: list[Variable]) 
         return
     if not _only_env_differs(unit):
         return
-    new = [box for box in unit.boxes if _revision_of(box.pod) == unit.revisions[0].name and not box.init]
-    old = [box for box in unit.boxes if _revision_of(box.pod) == unit.revisions[1].name and not box.init]
+    new, old = (
+        [box for box in unit.boxes if not box.init and _runs(box.pod, revision)]
+        for revision in unit.revisions[:2]
+    )
     if (
         not new
         or not old
@@ -198,16 +221,19 @@ def _against_the_old(findings: Findings, unit: Unit, variables: list[Variable]) 
 
 
 def _only_env_differs(unit: Unit) -> bool:
-    new, old = (mapping(one.at("spec", "template", "spec")) for one in unit.revisions[:2])
+    new, old = (pod_spec_of(one) for one in unit.revisions[:2])
     bare_new = [{k: v for k, v in one.items() if k != "env"} for one in objects(new.get("containers"))]
     bare_old = [{k: v for k, v in one.items() if k != "env"} for one in objects(old.get("containers"))]
     rest = all(new.get(key) == old.get(key) for key in {*new, *old} - {"containers"})
     return rest and bare_new == bare_old
 
 
-def _revision_of(pod: Thing) -> str:
-    references = pod.items("metadata", "ownerReferences")
-    return str(references[0].get("name")) if references else ""
+def _runs(pod: Thing, revision: Thing) -> bool:
+    """Whether a pod was made from a revision. A DaemonSet's pods carry the hash alone."""
+    mark = mapping(pod.at("metadata", "labels")).get("controller-revision-hash")
+    if isinstance(mark, str):
+        return revision.name == mark or revision.name.endswith(f"-{mark}")
+    return any(one.get("name") == revision.name for one in pod.items("metadata", "ownerReferences"))
 
 
 def _suffers(scene: Scene, unit: Unit) -> bool:
@@ -233,7 +259,7 @@ FAULTS = {
     KIND: Fault(
         title="an environment value of it is wrong",
         weight=1.0,
-        explains=CRASHING | {"dns_failure", "dependency_refused", "dependency_down", "dependency_auth"},
+        explains=CRASHING | {"dns_failure", "service_name_wrong", "dependency_auth_failed"},
         spreads=CALLERS,
         steps=("Correct the variable in the pod template.",),
     )

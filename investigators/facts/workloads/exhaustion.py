@@ -9,10 +9,12 @@ from datetime import datetime, timedelta
 from bot.domain.evidence import Fact
 from investigators.facts.charge import Fault
 from investigators.facts.charge import node as node_subject
+from investigators.facts.workloads.boxes import Box, condition, leaving
 from investigators.facts.workloads.effects import CALLERS, CRASHING, DOWN
 from investigators.facts.workloads.findings import LOG, Findings, Source
 from investigators.facts.workloads.kills import about
-from investigators.facts.workloads.scene import Box, Scene, Unit, condition, failing, leaving, scene_of
+from investigators.facts.workloads.quantity import times
+from investigators.facts.workloads.scene import USUAL, Scene, Unit, failing, scene_of
 from investigators.ranking import human_time
 from investigators.world.cluster import KubeEvent, Thing, moment
 from investigators.world.world import World
@@ -94,9 +96,11 @@ def _said(
         return
     hurt = any(failing(scene, box) for box in unit.boxes) or _probes_fail(scene, unit)
     confidence = (0.88 if hurt else 0.72) if len(lines) >= 3 else (0.82 if hurt else 0.6)
+    if scene.usual(unit, pattern):
+        confidence = min(confidence, USUAL)
     line = lines[-1]
     pod = f"pod {line.pod} of " if line.pod else ""
-    detail = f"{pod}{unit.service} says that {meaning}, {len(lines)} times: {line.text.strip()[:180]!r}"
+    detail = f"{pod}{unit.service} says that {meaning}, {times(len(lines))}: {line.text.strip()[:180]!r}"
     began = min((one.at for one in lines if one.at is not None), default=None)
     sources: list[Source] = [line, *unit.evidence]
     findings.found(

@@ -16,6 +16,8 @@ from investigators.world.world import Line
 LOG = "log"
 """Stands for the service's log lines among the object kinds that a rule needs."""
 _LOG_KINDS = ("log.lines", "kubernetes.log")
+LATER = 0.3
+"""What will only be a fault at the next start of a pod that runs well."""
 _OLD = 0.55
 _ABSENT = 0.85
 Source = Thing | KubeEvent | Line | Evidence
@@ -37,7 +39,7 @@ class Findings:
 
     scene: Scene
     rule: str
-    _finds: dict[tuple[str, str], _Find] = field(default_factory=dict)
+    _finds: dict[tuple[str, str, str], _Find] = field(default_factory=dict)
     _open: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def found(
@@ -61,10 +63,10 @@ class Findings:
             if began < self.scene.world.onset - CHRONIC:
                 confidence = min(confidence, _OLD)
         evidence = [_evidence(one) for one in sources]
-        before = self._finds.get((kind, subject.name))
+        before = self._finds.get((kind, subject.kind, subject.name))
         if before is None:
             before = _Find(subject=subject, confidence=0.0, evidence=[], detail=detail, values={})
-            self._finds[(kind, subject.name)] = before
+            self._finds[(kind, subject.kind, subject.name)] = before
         before.objects.add(of)
         before.evidence += evidence
         onsets = [one["onset"] for one in (values, before.values) if "onset" in one]
@@ -74,7 +76,7 @@ class Findings:
             before.values["onset"] = min(onsets)
 
     def has(self, kind: str, unit: Unit) -> bool:
-        return (kind, unit.service) in self._finds
+        return (kind, "service", unit.service) in self._finds
 
     def unsure(self, kind: str, unit: Unit, why: str) -> None:
         """The kind can be neither found nor ruled out at this workload."""
@@ -92,11 +94,11 @@ class Findings:
                 find.detail + _more(len(find.objects)),
                 find.values,
             )
-            for (kind, _), find in self._finds.items()
+            for (kind, _, _), find in self._finds.items()
         ]
         for unit in self.scene.mine:
             for kind, needed in needs.items():
-                if (kind, unit.service) not in self._finds:
+                if not self.has(kind, unit):
                     facts.append(self._not_found(kind, unit, needed))
         return facts
 

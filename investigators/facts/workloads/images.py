@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from bot.domain.evidence import Fact
 from investigators.facts.charge import Fault
+from investigators.facts.workloads.boxes import Box, leaving, mapping, objects
 from investigators.facts.workloads.effects import CALLERS, DOWN
 from investigators.facts.workloads.findings import Findings, Source
-from investigators.facts.workloads.scene import Box, Scene, Unit, leaving, mapping, objects, scene_of
+from investigators.facts.workloads.scene import Scene, Unit, pod_spec_of, scene_of
 from investigators.world.world import World
 
 _WAITS = frozenset(
@@ -282,7 +283,7 @@ def _earlier(unit: Unit, box: Box) -> list[str]:
     """The images of the same container in the workload's older revisions, newest first."""
     found = []
     for revision in unit.revisions[1:]:
-        for container in objects(revision.at("spec", "template", "spec", "containers")):
+        for container in objects(pod_spec_of(revision).get("containers")):
             if container.get("name") == box.name and container.get("image") != box.spec.get("image"):
                 found.append(str(container.get("image")))
     return found

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from investigators.facts.workloads.scene import Json, Scene, Unit, mapping, objects, words
+from investigators.facts.workloads.boxes import Json, mapping, objects, words
+from investigators.facts.workloads.scene import Scene, Unit
 from investigators.world.cluster import Thing
 from investigators.world.world import Line
 

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 
 from bot.domain.evidence import Fact
 from investigators.facts.charge import Fault
+from investigators.facts.workloads.boxes import leaving, mapping, objects
 from investigators.facts.workloads.effects import CALLERS, CRASHING
 from investigators.facts.workloads.findings import Findings, Source
-from investigators.facts.workloads.scene import Unit, failing, leaving, mapping, objects, scene_of
+from investigators.facts.workloads.scene import USUAL, Unit, alike, failing, scene_of
 from investigators.facts.workloads.startup import mount_of, paths_in, said_at_start, user_of
 from investigators.world.cluster import KubeEvent, Thing
 from investigators.world.world import World
@@ -98,8 +99,17 @@ def _not_usable(findings: Findings, unit: Unit) -> None:
             why += "" if group is not None else " and no fsGroup is set"
         detail = f"volume {mount.get('name')} at {mount.get('mountPath')}{why}: {line.text.strip()[:180]!r}"
         sure = any(failing(scene, box) for box in unit.boxes)
+        confidence = USUAL if scene.usual(unit, alike(line)) else 0.88 if sure else 0.6
         sources: list[Source] = [*unit.evidence, line]
-        findings.found(KIND, unit, 0.88 if sure else 0.6, sources, detail, of=unit.name, began=line.at)
+        findings.found(
+            KIND,
+            unit,
+            confidence,
+            sources,
+            detail,
+            of=unit.name,
+            began=line.at,
+        )
         return
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from investigators.facts.workloads.boxes import mapping, objects, words
 from investigators.facts.workloads.quantity import quantities
-from investigators.facts.workloads.scene import mapping, objects, words
 from investigators.facts.workloads.shortfall import requests_of
 from investigators.world.cluster import Cluster, Thing
 
@@ -82,6 +82,10 @@ def _refusal(
     if terms and not any(_term_matches(term, labels, node.name) for term in terms):
         return "node_affinity_mismatch", shown_terms(terms)
     for resource, value in wants.items():
+        # A node that does not list a resource of its own was not read whole; a device it does not list, it
+        # does not have.
+        if resource not in free and "/" not in resource:
+            continue
         if value > free.get(resource, 0.0) + 1e-6:
             return resource_kind(resource), resource
     return None

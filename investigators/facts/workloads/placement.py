@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from investigators.facts.charge import Fault
+from investigators.facts.workloads.boxes import mapping, objects
 from investigators.facts.workloads.effects import CALLERS, DOWN
 from investigators.facts.workloads.nodefit import shown_terms
-from investigators.facts.workloads.scene import Scene, mapping, objects
+from investigators.facts.workloads.scene import Scene
 from investigators.world.cluster import Thing
 
 _BASE = ("Pod", "Event")

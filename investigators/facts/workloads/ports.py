@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from bot.domain.evidence import Fact
 from investigators.facts.charge import Fault
+from investigators.facts.workloads.boxes import mapping, objects
 from investigators.facts.workloads.effects import CALLERS, DOWN
 from investigators.facts.workloads.findings import LOG, Findings, Source
 from investigators.facts.workloads.listening import (
@@ -16,7 +17,7 @@ from investigators.facts.workloads.listening import (
     target_ports,
     told_ports,
 )
-from investigators.facts.workloads.scene import Scene, Unit, earlier, failing, mapping, objects, scene_of
+from investigators.facts.workloads.scene import Scene, Unit, earlier, failing, scene_of
 from investigators.world.world import World
 
 KIND = "wrong_port"

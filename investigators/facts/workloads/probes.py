@@ -10,6 +10,7 @@ from datetime import timedelta
 from bot.domain.evidence import Fact
 from investigators.facts.charge import Fault
 from investigators.facts.workloads import tightness
+from investigators.facts.workloads.boxes import Box, Json, leaving, mapping
 from investigators.facts.workloads.effects import CALLERS, DOWN
 from investigators.facts.workloads.findings import Findings, Source
 from investigators.facts.workloads.kills import about, probe_kill
@@ -21,7 +22,7 @@ from investigators.facts.workloads.listening import (
     resolve,
     target_ports,
 )
-from investigators.facts.workloads.scene import Box, Json, Scene, Unit, leaving, mapping, scene_of
+from investigators.facts.workloads.scene import Scene, Unit, scene_of
 from investigators.world.cluster import KubeEvent
 from investigators.world.world import World
 
@@ -35,7 +36,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
     "probe_too_tight": _BASE,
 }
 _SAID = re.compile(
-    r"\A(?P<probe>Readiness|Liveness|Startup) probe (?:failed|errored|warning)[^:]*: (?P<why>.*)",
+    r"\A(?P<probe>Readiness|Liveness|Startup) probe (?:failed|errored|warning)[^:]*:\s*(?P<why>.*)",
     re.DOTALL,
 )
 _STATUS = re.compile(r"statuscode: (\d{3})")
@@ -45,10 +46,11 @@ _SCHEME = re.compile(
     re.IGNORECASE,
 )
 _COMMAND = re.compile(
-    r"executable file not found|no such file or directory|OCI runtime exec failed"
-    r"|: not found\b|exit code 12[67]",
+    r"executable file not found|OCI runtime exec failed|exec: .*no such file|(?:sh|bash): .*: not found\b"
+    r"|exit code 12[67]|stat \S+: no such file",
     re.IGNORECASE,
 )
+"""Not a bare "no such file": a command that looks for a file says so when the program did not write it."""
 _REFUSED = re.compile(r"connection refused|failed to connect service", re.IGNORECASE)
 _NO_PORT = re.compile(r"strconv\.|couldn't find port|invalid port", re.IGNORECASE)
 _FRESH = timedelta(minutes=15)

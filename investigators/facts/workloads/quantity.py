@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from investigators.ranking import human_bytes
+
 _SUFFIX = {
     "n": 1e-9,
     "u": 1e-6,
@@ -42,6 +44,16 @@ def quantities(value: object) -> dict[str, float]:
     if not isinstance(value, Mapping):
         return {}
     return {str(k): number for k, v in value.items() if (number := quantity(v)) is not None}
+
+
+def amount(resource: str, value: float) -> str:
+    """An amount of a resource as people write it."""
+    name = resource.rpartition(".")[2]
+    return human_bytes(value) if name in ("memory", "storage", "ephemeral-storage") else f"{value:g}"
+
+
+def times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _number(text: str, factor: float) -> float | None:

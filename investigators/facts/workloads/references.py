@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from investigators.facts.workloads.scene import Json, mapping, objects
+from investigators.facts.workloads.boxes import Json, mapping, objects
 
 _SOURCES = (("secret", "Secret", "secretName"), ("configMap", "ConfigMap", "name"))
 

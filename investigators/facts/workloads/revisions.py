@@ -9,8 +9,9 @@ from typing import Any
 
 from bot.domain.evidence import Fact
 from investigators.facts.charge import Fault
+from investigators.facts.workloads.boxes import Json, mapping, objects
 from investigators.facts.workloads.findings import Findings, Source
-from investigators.facts.workloads.scene import Json, Scene, Unit, mapping, objects, revision_of, scene_of
+from investigators.facts.workloads.scene import Unit, pod_spec_of, revision_of, scene_of
 from investigators.ranking import human_time
 from investigators.world.cluster import Thing
 from investigators.world.world import World
@@ -37,8 +38,8 @@ def check(world: World) -> list[Fact]:
 
 def _latest(findings: Findings, unit: Unit) -> None:
     scene, current = findings.scene, unit.revisions[0]
-    at, event = _rolled_out(scene, unit, current)
     previous = next(iter(unit.revisions[1:]), None)
+    at, event = _rolled_out(unit, current, previous)
     if at is None or previous is None or at < scene.world.onset - _LATELY:
         return
     changes = list(differences(previous, current))
@@ -59,21 +60,23 @@ def _latest(findings: Findings, unit: Unit) -> None:
         findings.found("config_changed", unit, confidence, sources, detail, of=unit.name, began=at)
 
 
-def _rolled_out(scene: Scene, unit: Unit, current: Thing) -> tuple[datetime | None, list[Source]]:
-    """When the revision became the present one. A rollback brings an old ReplicaSet back, whose creation
-    says nothing; then only the event of its scaling does."""
+def _rolled_out(unit: Unit, current: Thing, previous: Thing | None) -> tuple[datetime | None, list[Source]]:
+    """When the revision became the present one. A rollback brings an old object back, whose creation says
+    nothing; then only the event of its scaling does."""
     for event in reversed(unit.events):
         match = _SCALED.search(event.message) if event.reason == "ScalingReplicaSet" else None
         if match and match[1] == current.name:
             return event.first or event.last, [event]
-    if "deployment.kubernetes.io/revision-history" in mapping(current.at("metadata", "annotations")):
+    made, before = current.created_at, previous.created_at if previous is not None else None
+    again = "deployment.kubernetes.io/revision-history" in mapping(current.at("metadata", "annotations"))
+    if again or (made is not None and before is not None and made < before):
         return None, []
-    return current.created_at, []
+    return made, []
 
 
 def differences(old: Thing, new: Thing) -> Iterator[str]:
-    """What two ReplicaSets' templates differ in, a short sentence each."""
-    before, after = (mapping(one.at("spec", "template", "spec")) for one in (old, new))
+    """What two revisions' templates differ in, a short sentence each."""
+    before, after = (pod_spec_of(one) for one in (old, new))
     for kind in ("containers", "initContainers"):
         then = {str(one.get("name")): one for one in objects(before.get(kind))}
         now = {str(one.get("name")): one for one in objects(after.get(kind))}

@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 
 from bot.domain.evidence import Fact
 from investigators.facts.charge import Fault
+from investigators.facts.workloads.boxes import Box, leaving, mapping
 from investigators.facts.workloads.effects import CALLERS, CRASHING, DOWN, LOGS
 from investigators.facts.workloads.findings import Findings, Source
 from investigators.facts.workloads.kills import SIGKILL, SIGTERM, probe_kill
 from investigators.facts.workloads.quantity import quantity
-from investigators.facts.workloads.scene import Box, Scene, Unit, earlier, leaving, mapping, scene_of
+from investigators.facts.workloads.scene import Scene, Unit, earlier, scene_of
 from investigators.ranking import human_time
 from investigators.world.cluster import KubeEvent
 from investigators.world.world import Track, World
@@ -231,7 +232,7 @@ FAULTS = {
     "oom_killed": Fault(
         title="it was killed for reaching its memory limit",
         weight=1.0,
-        explains=CRASHING | {"memory_saturation", "container_restarts"},
+        explains=CRASHING | {"memory_near_limit", "memory_growth"},
         spreads=CALLERS,
         steps=("Raise the memory limit, or find what uses the memory.",),
     ),

@@ -3,98 +3,34 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 from bot.domain.evidence import Evidence
-from investigators.world.cluster import WORKLOADS, Cluster, KubeEvent, Thing, moment
+from investigators.facts.workloads.boxes import EMPTY, Box, Json, boxes_of, leaving, mapping, objects, whole
+from investigators.world.cluster import WORKLOADS, Cluster, KubeEvent, Thing
 from investigators.world.world import Line, World, service_of_pod
 
 LEAD = timedelta(hours=1)
 """How long before the first alert trouble still counts as this incident's: alerts wait, and events are kept
 for an hour."""
+_REVISIONS = ("ReplicaSet", "ControllerRevision")
 CHRONIC = timedelta(hours=24)
+USUAL = 0.4
+"""The most that a complaint counts that a program also made when all was well."""
 _MOST = 100
 _APP_LABELS = ("app.kubernetes.io/name", "app", "k8s-app", "service")
 _REVISION = "deployment.kubernetes.io/revision"
 _HASH = re.compile(r"-[a-f0-9]{6,10}\Z")
 _JOB_HASH = re.compile(r"-\d{8,10}\Z")
-Json = Mapping[str, Any]
-EMPTY: Json = {}
-
-
-def mapping(value: object) -> Json:
-    return value if isinstance(value, Mapping) else EMPTY
-
-
-def objects(value: object) -> list[Json]:
-    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list | tuple) else []
-
-
-def words(value: object) -> list[str]:
-    """A list of texts, such as a command; empty for anything else."""
-    return [str(one) for one in value] if isinstance(value, list | tuple) else []
-
-
-def whole(value: object, default: int = 0) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else default
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Box:
-    """One container of a pod: what is declared and how it is. ``init`` only for those that must end before
-    the pod starts."""
-
-    pod: Thing
-    name: str
-    init: bool
-    spec: Json
-    status: Json
-
-    @property
-    def waiting(self) -> Json:
-        return mapping(mapping(self.status.get("state")).get("waiting"))
-
-    @property
-    def waiting_reason(self) -> str:
-        return str(self.waiting.get("reason") or "")
-
-    @property
-    def running_since(self) -> datetime | None:
-        return moment(mapping(mapping(self.status.get("state")).get("running")).get("startedAt"))
-
-    @property
-    def ended(self) -> Json:
-        """How its latest finished run ended; empty when none did."""
-        now = mapping(mapping(self.status.get("state")).get("terminated"))
-        return now or mapping(mapping(self.status.get("lastState")).get("terminated"))
-
-    @property
-    def ended_at(self) -> datetime | None:
-        return moment(self.ended.get("finishedAt"))
-
-    @property
-    def exit_code(self) -> int | None:
-        code = self.ended.get("exitCode")
-        return code if isinstance(code, int) and not isinstance(code, bool) else None
-
-    @property
-    def restarts(self) -> int:
-        count = self.status.get("restartCount")
-        return count if isinstance(count, int) else 0
-
-    @property
-    def where(self) -> str:
-        return f"container {self.name} of pod {self.pod.name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
     """A workload: ``service`` is what facts about it are charged to. ``spec`` and ``template`` are those of
-    its present pod template, or of its pod; ``revisions`` its ReplicaSets, newest first. ``seen`` False:
-    an alert names it, but its objects could not be read."""
+    its present pod template, or of its pod; ``revisions`` its ReplicaSets or ControllerRevisions, newest
+    first. ``seen`` False: an alert names it, but its objects could not be read."""
 
     service: str
     name: str
@@ -114,6 +50,12 @@ class Unit:
     @property
     def containers(self) -> list[Json]:
         return objects(self.spec.get("containers"))
+
+    @property
+    def controller(self) -> Thing | None:
+        """What creates its pods: the present ReplicaSet of a Deployment, else the workload itself."""
+        first = next(iter(self.revisions), None)
+        return first if first is not None and first.kind == "ReplicaSet" else self.top
 
     @property
     def all_containers(self) -> list[Json]:
@@ -182,6 +124,12 @@ class Scene:
             return []
         return [line for line, low in zip(read.lines, read.lower, strict=True) if needle in low][-_MOST:]
 
+    def usual(self, unit: Unit, pattern: re.Pattern[str]) -> bool:
+        """Whether it also said so when all was well, or well before the alert: then it is no news."""
+        earlier = (line for line in self.lines(unit, old=True) if not self.recent(line.at))
+        calm = (line for line in self.world.healthy_lines if line.service == unit.name)
+        return any(pattern.search(line.text) for line in (*earlier, *calm))
+
     def _reading(self, unit: Unit, old: bool) -> _Read:
         key = (unit.namespace, unit.name, old)
         if key not in self._read:
@@ -200,7 +148,7 @@ def scene_of(world: World) -> Scene:
     """Every workload with at least one object, in a stable order."""
     cluster = world.cluster
     groups: dict[tuple[str, str], _Group] = {}
-    for kind in WORKLOADS:
+    for kind in (*WORKLOADS, "ControllerRevision"):
         for thing in cluster.of(kind):
             group = groups.setdefault((thing.namespace, cluster.workload_name(thing)), _Group())
             group.things.append(thing)
@@ -265,17 +213,24 @@ def _about(cluster: Cluster, pods: Mapping[str, tuple[str, str]], event: KubeEve
 
 
 def revision_of(thing: Thing) -> int:
-    """The revision a Deployment gave a ReplicaSet; 0 where it has none."""
+    """The number a Deployment gave a ReplicaSet, or that of a ControllerRevision; 0 where there is none."""
     value = mapping(thing.at("metadata", "annotations")).get(_REVISION)
-    return int(value) if isinstance(value, str) and value.isdecimal() else 0
+    return int(value) if isinstance(value, str) and value.isdecimal() else whole(thing.at("revision"))
+
+
+def pod_spec_of(revision: Thing) -> Json:
+    """The pod spec of a revision: a ControllerRevision keeps its template as a patch."""
+    if revision.kind == "ControllerRevision":
+        return mapping(revision.at("data", "spec", "template", "spec"))
+    return mapping(revision.at("spec", "template", "spec"))
 
 
 def _unit(service: str, name: str, namespace: str, group: _Group) -> Unit:
     order = {kind: number for number, kind in enumerate(WORKLOADS)}
-    sets = [thing for thing in group.things if thing.kind == "ReplicaSet"]
+    sets = [thing for thing in group.things if thing.kind in _REVISIONS]
     sets.sort(key=lambda one: (revision_of(one), str(one.at("metadata", "creationTimestamp"))), reverse=True)
     tops = sorted(
-        (thing for thing in group.things if thing.kind != "ReplicaSet"), key=lambda one: order[one.kind]
+        (thing for thing in group.things if thing.kind not in _REVISIONS), key=lambda one: order[one.kind]
     )
     # A CronJob comes after the Jobs it made in the API's order, and is what they are named after.
     top = next((one for one in tops if one.name == name), None) or next(iter([*tops, *sets]), None)
@@ -297,29 +252,9 @@ def _unit(service: str, name: str, namespace: str, group: _Group) -> Unit:
     )
 
 
-def boxes_of(pod: Thing) -> Iterable[Box]:
-    """Every container of a pod; a sidecar (an init container that keeps running) is none of the init ones."""
-    status = mapping(pod.at("status"))
-    for key, listed, init in (
-        ("initContainers", "initContainerStatuses", True),
-        ("containers", "containerStatuses", False),
-    ):
-        states = {str(one.get("name")): one for one in objects(status.get(listed))}
-        for spec in pod.items("spec", key):
-            name = str(spec.get("name"))
-            sidecar = spec.get("restartPolicy") == "Always"
-            yield Box(
-                pod=pod,
-                name=name,
-                init=init and not sidecar,
-                spec=spec,
-                status=states.get(name, EMPTY),
-            )
-
-
-def leaving(pod: Thing) -> bool:
-    """Whether the pod is being deleted: what ends in it then ends on purpose."""
-    return pod.at("metadata", "deletionTimestamp") is not None
+def alike(line: Line) -> re.Pattern[str]:
+    """Lines with the same words, whatever their numbers: times and counts differ."""
+    return re.compile(re.sub(r"\d+", r"\\d+", re.escape(line.text.strip())))
 
 
 def failing(scene: Scene, box: Box) -> bool:
@@ -335,17 +270,12 @@ def failing(scene: Scene, box: Box) -> bool:
 def earlier(unit: Unit, container: str) -> tuple[Json, Json]:
     """The pod spec and that container of the revision before the present one; empty where there is none."""
     for revision in unit.revisions[1:2]:
-        spec = mapping(revision.at("spec", "template", "spec"))
+        spec = pod_spec_of(revision)
         for one in (*objects(spec.get("containers")), *objects(spec.get("initContainers"))):
             if one.get("name") == container:
                 return spec, one
         return spec, EMPTY
     return EMPTY, EMPTY
-
-
-def condition(thing: Thing, kind: str) -> Json:
-    """The condition of that type; empty where there is none."""
-    return next((one for one in thing.items("status", "conditions") if one.get("type") == kind), EMPTY)
 
 
 def _concerned(cluster: Cluster, units: Sequence[Unit], subjects: Sequence[str]) -> tuple[Unit, ...]:

@@ -9,12 +9,13 @@ from datetime import datetime, timedelta
 from bot.domain.evidence import Fact
 from investigators.facts.charge import node as node_subject
 from investigators.facts.workloads import claims, placement
+from investigators.facts.workloads.boxes import condition, leaving, mapping
 from investigators.facts.workloads.findings import Findings, Source
-from investigators.facts.workloads.nodefit import Nodes, selects_none
-from investigators.facts.workloads.scene import Unit, condition, leaving, mapping, scene_of
+from investigators.facts.workloads.nodefit import Nodes, resource_kind, selects_none
+from investigators.facts.workloads.quantity import amount
+from investigators.facts.workloads.scene import Unit, scene_of
 from investigators.facts.workloads.shortfall import requests_of
 from investigators.facts.workloads.unschedulable import Part, taken_apart
-from investigators.ranking import human_bytes
 from investigators.world.cluster import Thing, moment
 from investigators.world.world import World
 
@@ -256,19 +257,17 @@ def _resource(
     """The sentence, the numbers, and whether a node seems to have room after all."""
     wants = {**requests_of(mapping(spec)), "pods": 1.0}.get(resource, 0.0)
     detail = f"{share} have too little {resource} for pod {name}, which asks for {amount(resource, wants)}"
+    if resource == "pods":
+        detail = f"{share} hold as many pods as they may, and pod {name} waits"
     numbers = {"requested": wants}
     if not nodes.every:
         return detail, numbers, False
-    largest = nodes.largest(resource)
-    open_nodes = [one.name for one in nodes.every if one.at("spec", "unschedulable") is not True]
-    free = max((nodes.free[one].get(resource, 0.0) for one in open_nodes), default=0.0)
+    others = {one.node.name for one in nodes.refusals(mapping(spec)) if one.kind != resource_kind(resource)}
+    left = [amounts.get(resource, 0.0) for node, amounts in nodes.free.items() if node not in others]
+    largest, free = nodes.largest(resource), max(left, default=0.0)
     numbers |= {"largest": largest, "free": free}
     if wants > largest:
         detail += f"; the largest node has {amount(resource, largest)} in all"
-    else:
-        detail += f"; the most that is free on one node is {amount(resource, max(0.0, free))}"
-    return detail, numbers, wants <= free and not nodes.refusals(mapping(spec))
-
-
-def amount(resource: str, value: float) -> str:
-    return human_bytes(value) if resource in ("memory", "ephemeral-storage") else f"{value:g}"
+    elif left:
+        detail += f"; the most that is free on a node that would do is {amount(resource, max(0.0, free))}"
+    return detail, numbers, wants <= free

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from investigators.facts.charge import namespace
+from investigators.facts.workloads.boxes import mapping, objects, whole
 from investigators.facts.workloads.findings import Findings
-from investigators.facts.workloads.quantity import quantities
-from investigators.facts.workloads.scene import Unit, mapping, objects, whole
+from investigators.facts.workloads.quantity import amount, quantities
+from investigators.facts.workloads.scene import Unit
 from investigators.world.cluster import Thing
 
 _SLACK = 1e-6
@@ -43,7 +44,7 @@ def _resources(container: Mapping[str, Any], part: str) -> dict[str, float]:
 
 def missing_pods(unit: Unit) -> tuple[Thing, int] | None:
     """The object that should have more pods than it was able to create, and how many more."""
-    thing = unit.revisions[0] if unit.revisions else unit.top
+    thing = unit.controller
     if thing is None or thing.at("metadata", "deletionTimestamp") is not None:
         return None
     if thing.kind in ("ReplicaSet", "StatefulSet"):
@@ -62,13 +63,13 @@ def missing_pods(unit: Unit) -> tuple[Thing, int] | None:
 
 def lacking(unit: Unit) -> bool:
     """Whether it has fewer pods than it should, as far as its objects tell."""
-    thing = unit.revisions[0] if unit.revisions else unit.top
+    thing = unit.controller
     if thing is None:
         return True
     if thing.kind == "DaemonSet":
         wanted = whole(thing.at("status", "desiredNumberScheduled"), 1)
         return whole(thing.at("status", "currentNumberScheduled")) < wanted
-    if thing.kind in ("ReplicaSet", "StatefulSet"):
+    if thing.kind in ("ReplicaSet", "StatefulSet", "Deployment"):
         return whole(thing.at("status", "replicas")) < whole(thing.at("spec", "replicas"), 1)
     return not unit.pods
 
@@ -79,7 +80,7 @@ def check_quota(findings: Findings, unit: Unit) -> None:
     if short is None:
         return
     thing, count = short
-    asked = {name: quantity for name, quantity in _asked(findings, unit).items() if quantity > 0}
+    asked = {name: want for name, want in _asked(findings, unit).items() if want > 0}
     for quota in cluster.of("ResourceQuota", unit.namespace):
         if quota.at("spec", "scopes") or quota.at("spec", "scopeSelector"):
             continue
@@ -92,7 +93,7 @@ def check_quota(findings: Findings, unit: Unit) -> None:
             detail = (
                 f"ResourceQuota {quota.name} in {unit.namespace} has {resource} "
                 f"{_shown(quota, 'used', resource)} of {_shown(quota, 'hard', resource)} in use and "
-                f"a pod of {unit.name} needs {want:g} more; "
+                f"a pod of {unit.name} needs {amount(resource, want)} more; "
                 f"{thing.kind} {thing.name} lacks {count} of its pods"
             )
             values = {"used": used[resource], "hard": limit, "requested": want}
@@ -153,11 +154,12 @@ def _broken(unit: Unit, rule: Mapping[str, Any]) -> str | None:
         for name, most in quantities(rule.get("max")).items():
             value = limits.get(name, requests.get(name, 0.0))
             if value > most + _SLACK:
-                return f"{what} has {name} {value:g}, the maximum is {mapping(rule['max'])[name]}"
+                return f"{what} has {name} {amount(name, value)}, the maximum is {mapping(rule['max'])[name]}"
         for name, least in quantities(rule.get("min")).items():
             value = requests.get(name, least)
             if value < least - _SLACK:
-                return f"{what} asks for {name} {value:g}, the minimum is {mapping(rule['min'])[name]}"
+                asked = f"{what} asks for {name} {amount(name, value)}"
+                return f"{asked}, the minimum is {mapping(rule['min'])[name]}"
         for name, most in quantities(rule.get("maxLimitRequestRatio")).items():
             if requests.get(name) and limits.get(name, 0.0) / requests[name] > most + _SLACK:
                 ratio = limits[name] / requests[name]

@@ -8,20 +8,10 @@ from datetime import timedelta
 
 from bot.domain.evidence import Fact
 from investigators.facts.charge import Fault
+from investigators.facts.workloads.boxes import Box, leaving, mapping, objects, words
 from investigators.facts.workloads.effects import CALLERS, CRASHING, DOWN
 from investigators.facts.workloads.findings import LOG, Findings, Source
-from investigators.facts.workloads.scene import (
-    Box,
-    Scene,
-    Unit,
-    earlier,
-    failing,
-    leaving,
-    mapping,
-    objects,
-    scene_of,
-    words,
-)
+from investigators.facts.workloads.scene import USUAL, Scene, Unit, earlier, failing, scene_of
 from investigators.ranking import human_time
 from investigators.world.world import Line, World
 
@@ -195,14 +185,21 @@ def _read_only(findings: Findings, unit: Unit) -> None:
             ", ".join(dict.fromkeys(path for one in lines[-1:] for path in paths_in(one.text))) or "a file"
         )
         sure = any(failing(scene, box) for box in closed)
+        usual = scene.usual(unit, _READ_ONLY)
         detail = (
             f"container {closed[0].name} has readOnlyRootFilesystem and its program writes to {where}"
             f"{_quoted(lines)}"
         )
+        confidence = USUAL if usual else 0.92 if sure else 0.65
         findings.found(
-            "read_only_root_filesystem", unit, 0.92 if sure else 0.65, (closed[0].pod, lines[-1]), detail,
-            of=unit.name, began=lines[0].at,
-        )  # fmt: skip
+            "read_only_root_filesystem",
+            unit,
+            confidence,
+            (closed[0].pod, lines[-1]),
+            detail,
+            of=unit.name,
+            began=lines[0].at,
+        )
 
 
 def _denied(findings: Findings, unit: Unit) -> None:

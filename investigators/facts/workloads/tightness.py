@@ -6,8 +6,9 @@ import re
 from collections.abc import Sequence
 from datetime import timedelta
 
+from investigators.facts.workloads.boxes import Box, Json, mapping
 from investigators.facts.workloads.findings import Source
-from investigators.facts.workloads.scene import Box, Json, Scene, Unit, earlier, mapping
+from investigators.facts.workloads.scene import Scene, Unit, earlier
 from investigators.world.cluster import moment
 from investigators.world.world import Line
 

@@ -136,7 +136,7 @@ def test_a_controllers_refused_create_is_named_by_what_refused_it(kind: str, mes
     assert said in fact.detail
     assert fact.confidence >= 0.85
     assert found(check, "admission_denied", world).confidence < fact.confidence
-    assert "admission_denied" in FAULTS[kind].explains or kind == "rbac_denied"
+    assert "admission_denied" in FAULTS[kind].explains
 
 
 @pytest.mark.parametrize(("kind", "message", "_said"), REFUSALS)
@@ -166,9 +166,30 @@ def test_a_statefulset_a_daemonset_and_a_job_are_refused_in_their_own_words() ->
         found(check, "quota_exceeded", world, name)
 
 
+def test_a_refusal_counts_when_the_replica_sets_were_not_read() -> None:
+    top = deployment(status={})
+    told = event(("ReplicaSet", "cart-7d9f8c6b5d"), "FailedCreate", REFUSALS[0][1])
+    world = world_of(top, told, failed={"ReplicaSet": "timeout after 10 s"})
+    assert found(check, "quota_exceeded", world).confidence >= 0.85
+
+
+def test_a_job_without_any_pod_lacks_one() -> None:
+    full = quota(hard={"pods": "4"}, used={"pods": "4"})
+    assert found(check, "quota_exceeded", world_of(workload("Job", "import"), full), "import")
+    done = workload("Job", "import", status={"succeeded": 1})
+    assert verdict(check, "quota_exceeded", world_of(done, full, subjects=("import",)), "import") is ABSENT
+
+
 def test_a_quota_is_charged_to_the_namespace_too() -> None:
     fact = found(check, "quota_exceeded", refused(REFUSALS[0][1]), "shop")
     assert fact.subject_kind == "namespace"
+
+
+def test_a_service_and_a_namespace_of_one_name_are_charged_apart() -> None:
+    top = workload("StatefulSet", "shop", spec={"replicas": 1})
+    facts = check(world_of(top, event(top, "FailedCreate", REFUSALS[0][1]), subjects=("shop",)))
+    kinds = {fact.subject_kind for fact in facts if fact.kind == "quota_exceeded"}
+    assert kinds == {"service", "namespace"}
 
 
 def test_a_refusal_that_is_over_counts_for_little() -> None:

@@ -138,6 +138,39 @@ def test_several_faults_at_once_are_all_found_with_their_own_objects() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("wrong_env_value", "failed to connect to otel:4317: no such host"),
+        ("wrong_env_value", "LOG_LEVEL: invalid level 'verbos'"),
+        ("file_handle_exhaustion", "accept: too many open files"),
+        (
+            "rbac_denied",
+            'User "system:serviceaccount:shop:default" cannot list resource "pods" in API group ""',
+        ),
+        ("read_only_root_filesystem", "Read-only file system: '/app/x'"),
+        ("volume_mount", "12:00:01 open /data/x: permission denied"),
+    ],
+)
+def test_a_complaint_that_is_usual_is_no_news(kind: str, text: str) -> None:
+    variables = [{"name": "OTEL_ADDR", "value": "otel:4317"}, {"name": "LOG_LEVEL", "value": "verbos"}]
+    tpl = template(
+        container(
+            env=variables,
+            volumeMounts=[{"name": "d", "mountPath": "/data"}],
+            securityContext={"readOnlyRootFilesystem": True},
+        )
+    )
+    dead = pod(tpl, status(state=waiting("CrashLoopBackOff"), last=ended(1), restarts=4))
+    now = [line(text, ago=ago) for ago in (3, 2, 1)]
+    objects = (dead, service("cart"))
+    sure = {fact.kind: fact.confidence for fact in causes(every_fact(world_of(*objects, lines=now)))}
+    assert sure[kind] >= 0.75
+    for more in ({"calm": [line(text, ago=600)]}, {"lines": [line(text, ago=200), *now]}):
+        facts = causes(every_fact(world_of(*objects, **{"lines": now, **more})))
+        assert {fact.kind: fact.confidence for fact in facts}[kind] <= 0.4
+
+
 def test_the_same_world_gives_the_same_facts() -> None:
     assert every_fact(sick_world()) == every_fact(sick_world())
 

@@ -21,6 +21,7 @@ from tests.investigators.kube import (
     found,
     healthy,
     line,
+    meta,
     pod,
     replica_set,
     service,
@@ -28,6 +29,7 @@ from tests.investigators.kube import (
     template,
     verdict,
     waiting,
+    workload,
     world_of,
 )
 
@@ -45,28 +47,39 @@ def crashing(tpl: Any, **more: Any) -> Any:
 
 
 WRONG = [
-    ("REDIS_ADDR", "redis-crat:6379", "dial tcp: lookup redis-crat on 10.96.0.10:53: no such "
-                                      "host", "redis-cart"),
-    ("REDIS_URL", "redis://redis-cart:6380/0", "Error 111 connecting to redis-cart:6380. Connection refused.",
-     "has port 6379, not 6380"),
-    ("REDIS_HOST", "redis", "getaddrinfo ENOTFOUND redis", "Service shop/redis does not exist"),
-    ("REDIS_ADDR", "redis-cart.shpo.svc.cluster.local:6379", "lookup "
-                                                             "redis-cart.shpo.svc.cluster.local: no "
-                                                             "such host",
-     "namespace shpo has no Service"),
-    ("DB_URL", "jdbc:postgresql://db.shop:5432/cart", "java.net.UnknownHostException: db.shop", "shop/db"),
+    (
+        "REDIS_ADDR", "redis-crat:6379", "dial tcp: lookup redis-crat on 10.96.0.10:53: no such host",
+        "there is redis-cart", 0.9,
+    ),
+    (
+        "REDIS_URL", "redis://redis-cart:6380/0", "Error 111 connecting to redis-cart:6380. "
+                                                  "Connection refused.",
+        "has port 6379, not 6380", 0.9,
+    ),
+    (
+        "REDIS_HOST", "redis", "getaddrinfo ENOTFOUND redis", "redis does not exist (there is "
+                                                              "redis-cart)", 0.9,
+    ),
+    (
+        "REDIS_ADDR", "redis-cart.shpo.svc.cluster.local:6379",
+        "lookup redis-cart.shpo.svc.cluster.local: no such host", "namespace shpo has no Service", 0.75,
+    ),
+    (
+        "DB_URL", "jdbc:postgresql://db.shop:5432/cart", "java.net.UnknownHostException: "
+                                                         "db.shop", "shop/db", 0.75,
+    ),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "value", "said", "missing"), WRONG)
+@pytest.mark.parametrize(("name", "value", "said", "missing", "sure"), WRONG)
 def test_a_value_that_leads_nowhere_is_found_with_the_programs_words(
-    name: str, value: str, said: str, missing: str
+    name: str, value: str, said: str, missing: str, sure: float
 ) -> None:
     world = world_of(crashing(env(**{name: value})), REDIS, lines=[line(said)])
     fact = found(check, KIND, world)
     assert name in fact.detail
     assert missing in fact.detail
-    assert fact.confidence >= 0.9
+    assert fact.confidence >= sure
 
 
 def test_a_value_that_leads_somewhere_is_no_fault_when_that_is_down() -> None:
@@ -223,6 +236,33 @@ def test_a_rollback_is_dated_by_its_scaling() -> None:
     for said in (f"Scaled up replica set {RS} to 1", f"Scaled up replica set {RS} from 0 to 1"):
         scaled = event(objects[0], "ScalingReplicaSet", said, kind="Normal", last=12)
         assert verdict(revisions.check, "recent_deploy", world_of(*objects, scaled)) is FOUND
+
+
+def kept(of: Any, name: str, revision: int, tpl: Any, age: float) -> Any:
+    """A ControllerRevision."""
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "ControllerRevision",
+        "metadata": meta(name, age=age, owner=of),
+        "revision": revision,
+        "data": {"spec": {"template": {"$patch": "replace", **tpl}}},
+    }
+
+
+@pytest.mark.parametrize(("kind", "mark"), [("StatefulSet", "cart-6d5f7c9b8"), ("DaemonSet", "6d5f7c9b8")])
+def test_revisions_of_stateful_and_daemon_sets_are_compared_too(kind: str, mark: str) -> None:
+    tpl, before = env(FEATURE_X="on"), env(FEATURE_X="off")
+    top = workload(kind, "cart", tpl)
+    new, old = kept(top, "cart-6d5f7c9b8", 2, tpl, 12), kept(top, "cart-5b4c7d9f6", 1, before, 9000)
+    bad = crashing(tpl, owner=top, name="cart-1")
+    bad["metadata"]["labels"] = {"controller-revision-hash": mark}
+    good = healthy(before, owner=top, name="cart-0")
+    good["metadata"]["labels"] = {"controller-revision-hash": mark.replace("6d5f7c9b8", "5b4c7d9f6")}
+    world = world_of(top, new, old, bad, good)
+    assert "FEATURE_X off → on" in found(revisions.check, "config_changed", world).detail
+    assert "FEATURE_X=on (before off)" in found(check, KIND, world).detail
+    back = kept(top, "cart-6d5f7c9b8", 2, tpl, 9999)
+    assert verdict(revisions.check, "config_changed", world_of(top, back, old)) is ABSENT
 
 
 @pytest.mark.parametrize("kind", ["recent_deploy", "config_changed"])

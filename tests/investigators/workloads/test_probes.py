@@ -114,6 +114,21 @@ def test_an_app_that_is_down_is_no_wrong_port() -> None:
     assert verdict(check, "probe_failing", world) is FOUND
 
 
+@pytest.mark.parametrize("why", [" cat: can't open '/tmp/healthy': No such file or directory", "", " exit 1"])
+def test_a_command_that_finds_the_program_unwell_is_no_wrong_command(why: str) -> None:
+    tpl = probing(probe={"exec": {"command": ["cat", "/tmp/healthy"]}})
+    world = world_of(*unready(tpl, f"Readiness probe failed:{why}"))
+    assert {one.kind for one in causes(check(world))} == {"probe_failing"}
+
+
+@pytest.mark.parametrize("verb", ["errored", "errored and resulted in unknown state"])
+def test_a_port_name_that_nobody_has_is_named_in_old_and_new_words(verb: str) -> None:
+    told = unready(
+        probing(probe=get("htpp")), f'Readiness probe {verb}: strconv.Atoi: parsing "htpp": invalid syntax'
+    )
+    assert "called htpp" in found(check, "probe_port_mismatch", world_of(*told)).detail
+
+
 def test_an_error_of_the_app_is_no_wrong_probe() -> None:
     world = world_of(*unready(probing(), "Readiness probe failed: HTTP probe failed with statuscode: 503"))
     assert {one.kind for one in causes(check(world))} == {"probe_failing"}

@@ -116,6 +116,19 @@ def test_a_liveness_kill_is_neither_an_oom_kill_nor_a_crash(code: int) -> None:
     assert verdict(check, "crashloop", world) is FOUND
 
 
+def test_a_liveness_kill_is_told_from_its_failures_where_kills_are_not_kept() -> None:
+    dead = crashed(ended(137), LIMITED)
+    why = "Liveness probe failed: HTTP probe failed with statuscode: 500"
+    told = event(dead, "Unhealthy", why, container="app", count=9, first=14, last=2)
+    assert verdict(check, "process_crash", world_of(dead, told)) is ABSENT
+    once = event(dead, "Unhealthy", why, container="app", count=1, first=14, last=2)
+    assert verdict(check, "process_crash", world_of(dead, once)) is FOUND
+    failed = crashed(ended(1), LIMITED)
+    assert verdict(check, "process_crash", world_of(failed, told)) is FOUND
+    oom = crashed(ended(137, "OOMKilled"), LIMITED)
+    assert verdict(check, "oom_killed", world_of(oom, told)) is FOUND
+
+
 @pytest.mark.parametrize(
     ("code", "said"),
     [

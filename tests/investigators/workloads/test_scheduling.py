@@ -230,6 +230,24 @@ def test_without_a_message_the_objects_are_reckoned_with(kind: str, tpl: Any, no
     assert found(check, kind, world_of(pending(None, tpl), *nodes)).confidence >= 0.85
 
 
+def test_a_lack_that_the_nodes_no_longer_have_is_doubted() -> None:
+    said = "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint {gpu: true}."
+    taint = {"key": "gpu", "value": "true", "effect": "NoSchedule"}
+    small = template(container(resources={"requests": {"cpu": "2"}}))
+    other = healthy(template(container(resources={"requests": {"cpu": "3"}})), name="other-0", owner={})
+    special = node("node-2", taints=[taint])
+    full = found(check, "insufficient_cpu", world_of(pending(said, small), node(), other, special))
+    assert full.confidence >= 0.85
+    assert "free on a node that would do is 1" in full.detail
+    assert found(check, "insufficient_cpu", world_of(pending(said, small), node(), special)).confidence <= 0.7
+
+
+def test_a_node_that_was_not_read_whole_refuses_nothing() -> None:
+    bare = node()
+    bare["status"] = {}
+    assert {one.kind for one in causes(check(world_of(pending(None, BIG), bare)))} == {"failed_scheduling"}
+
+
 def test_a_tolerated_taint_and_a_matching_selector_refuse_nothing() -> None:
     tpl = template(
         nodeSelector={"disk": "ssd"},
