@@ -8,6 +8,7 @@ from bot.domain.evidence import Evidence, Fact
 from investigators.facts.charge import service
 from investigators.facts.platform.layout import PodView, WorkloadView
 from investigators.facts.platform.names import hosts_in
+from investigators.facts.platform.reading import number
 from investigators.facts.platform.scene import Scene, cite, listed
 from investigators.facts.platform.similar import nearest
 from investigators.facts.platform.symptoms import Symptom
@@ -107,7 +108,7 @@ def _ports(scene: Scene) -> Iterator[Fact]:
         space, _, name = where.partition("/")
         thing = scene.layout.services[space, name]
         backends = scene.layout.backends[space, name]
-        ports = {int(one.get("port") or 0) for one in thing.items("spec", "ports")}
+        ports = {number(one.get("port")) or 0 for one in thing.items("spec", "ports")}
         if (
             thing.at("spec", "type") == "ExternalName"
             or not ports

@@ -11,6 +11,7 @@ from bot.domain.evidence import Fact
 from investigators.facts.charge import service
 from investigators.facts.platform.layout import WorkloadView, containers_of
 from investigators.facts.platform.levels import levels, quantity
+from investigators.facts.platform.reading import mapping
 from investigators.facts.platform.scene import Scene, listed
 from investigators.world.cluster import Thing
 from investigators.world.world import Track
@@ -99,8 +100,8 @@ def _limit(scene: Scene, name: str, resource: str) -> str | None:
         return None
     found = [
         str(limit)
-        for one in containers_of(workload.thing.at("spec", "template", "spec", default={}))
-        if (limit := ((one.get("resources") or {}).get("limits") or {}).get(resource)) is not None
+        for one in containers_of(mapping(workload.thing.at("spec", "template", "spec")))
+        if (limit := mapping(mapping(one.get("resources")).get("limits")).get(resource)) is not None
     ]
     return max(found, key=lambda text: quantity(text) or 0.0, default=None)
 
@@ -229,12 +230,12 @@ def _over_target(thing: Thing) -> list[str]:
     """Metrics above their target, in words."""
     targets: dict[str, Any] = {}
     for metric in thing.items("spec", "metrics"):
-        resource = metric.get("resource") or metric.get("containerResource") or {}
-        targets[str(resource.get("name"))] = (resource.get("target") or {}).get("averageUtilization")
+        resource = mapping(metric.get("resource") or metric.get("containerResource"))
+        targets[str(resource.get("name"))] = mapping(resource.get("target")).get("averageUtilization")
     found = []
     for metric in thing.items("status", "currentMetrics"):
-        resource = metric.get("resource") or metric.get("containerResource") or {}
-        now = (resource.get("current") or {}).get("averageUtilization")
+        resource = mapping(metric.get("resource") or metric.get("containerResource"))
+        now = mapping(resource.get("current")).get("averageUtilization")
         target = targets.get(str(resource.get("name")))
         if isinstance(now, int) and isinstance(target, int) and now > target:
             found.append(f"{resource.get('name')} at {now} % of a wanted {target} %")

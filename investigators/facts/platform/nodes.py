@@ -11,6 +11,7 @@ from bot.domain.clock import to_rfc3339
 from bot.domain.evidence import Evidence, Fact
 from investigators.facts.charge import Subject, node, service
 from investigators.facts.platform.layout import PodView
+from investigators.facts.platform.reading import mapping
 from investigators.facts.platform.scene import Scene, clip, listed
 from investigators.pack import why_nothing
 from investigators.world.cluster import KubeEvent, Thing, moment
@@ -220,10 +221,10 @@ def _is_cni(pod: PodView) -> bool:
 
 def _why(thing: Thing) -> str:
     for status in thing.items("status", "containerStatuses"):
-        state: Mapping[str, Any] = status.get("state") or {}
+        state: Mapping[str, Any] = mapping(status.get("state"))
         for part in ("waiting", "terminated"):
             if part in state:
-                return f"{part}, {(state[part] or {}).get('reason', 'no reason given')}"
+                return f"{part}, {mapping(state[part]).get('reason', 'no reason given')}"
     return str(thing.at("status", "reason", default="not ready"))
 
 
