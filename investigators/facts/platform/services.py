@@ -62,7 +62,7 @@ def check(scene: Scene) -> list[Fact]:
 
 def charged(scene: Scene, one: Thing, workload: str) -> Subject:
     """The Service's own name, unless only its workload's is known to anybody."""
-    known = {*scene.world.graph.kinds, *scene.world.subjects}
+    known = {*scene.names.graph.kinds, *scene.world.subjects}
     name = workload if workload in known and one.name not in known else one.name
     return scene.subject_named(name)
 

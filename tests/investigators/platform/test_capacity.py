@@ -166,6 +166,32 @@ CASES = [
         least=0.85,
         says=("5 replicas", "180 %"),
     ),
+    case(
+        "by a queue's length",
+        world(
+            CART,
+            thing(
+                "autoscaling/v2",
+                "HorizontalPodAutoscaler",
+                "cart",
+                spec={
+                    "scaleTargetRef": {"kind": "Deployment", "name": "cart"},
+                    "maxReplicas": 3,
+                    "metrics": [
+                        {"external": {"metric": {"name": "jobs"}, "target": {"averageValue": "100"}}}
+                    ],
+                },
+                status={
+                    "currentReplicas": 3,
+                    "currentMetrics": [
+                        {"external": {"metric": {"name": "jobs"}, "current": {"averageValue": "2k"}}}
+                    ],
+                },
+            ),
+        ),
+        "autoscaler_limit",
+        says=("jobs at 2000 of a wanted 100",),
+    ),
     no("at its maximum, and that is enough", world(CART, _scaler(5, 5, 60)), "autoscaler_limit", absent=True),
     no("below its maximum", world(CART, _scaler(3, 5, 180)), "autoscaler_limit"),
     unknown(
