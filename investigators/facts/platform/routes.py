@@ -9,7 +9,7 @@ from typing import Any
 from bot.domain.evidence import Fact
 from investigators.facts.platform.reading import mapping, objects, texts
 from investigators.facts.platform.scene import Scene, listed
-from investigators.facts.platform.similar import nearest
+from investigators.facts.platform.similar import meant, nearest, unlike
 from investigators.world.cluster import Thing, selector_matches
 
 _GROUP = re.compile(r"\$(\d)")
@@ -44,6 +44,7 @@ def _ingress(scene: Scene, thing: Thing) -> Iterator[Fact]:
         for path in objects(mapping(rule.get("http")).get("paths")):
             where = f"{rule.get('host', '*')}{path.get('path', '/')}"
             yield from _backend(scene, thing, where, mapping(path.get("backend")))
+            yield from _swapped(scene, INGRESS, thing, str(path.get("path", "")), _name_of(path))
             groups = str(path.get("path", "")).count("(")
             wanted = max((int(one) for one in _GROUP.findall(rewrite)), default=0)
             if wanted > groups:
@@ -60,6 +61,20 @@ def _ingress(scene: Scene, thing: Thing) -> Iterator[Fact]:
             detail = f"Ingress {thing.name} wants class {named}; there is only {listed(classes) or 'none'}"
             for name in _backends(thing) or [thing.name]:
                 yield _found(scene, INGRESS, thing, thing.namespace, name, 0.92, detail)
+
+
+def _name_of(path: Mapping[str, Any]) -> str:
+    return str(mapping(mapping(path.get("backend")).get("service")).get("name", ""))
+
+
+def _swapped(scene: Scene, kind: str, thing: Thing, path: str, name: str) -> Iterator[Fact]:
+    """A path that speaks of one Service and leads to quite another."""
+    literal = re.match(r"[\w/.-]*", path)
+    here = [each for space, each in scene.layout.services if space == thing.namespace]
+    other = meant(literal[0] if literal else "", here)
+    if other is not None and name in here and unlike(other, name):
+        detail = f"{thing.kind} {thing.name} sends {path} to {name}, although there is a Service {other}"
+        yield _found(scene, kind, thing, thing.namespace, other, 0.65, detail)
 
 
 def _backends(thing: Thing) -> list[str]:
@@ -113,6 +128,9 @@ def _route(scene: Scene, thing: Thing) -> Iterator[Fact]:
                 str(mapping(match.get("path")).get("value", "/")) for match in objects(rule.get("matches"))
             )
             yield from _leads(scene, GATEWAY, thing, where or "everything", space, name, one.get("port"))
+            for match in objects(rule.get("matches")):
+                path = str(mapping(match.get("path")).get("value", ""))
+                yield from _swapped(scene, GATEWAY, thing, path, name)
     for parent in thing.items("status", "parents"):
         for condition in objects(parent.get("conditions")):
             reason = str(condition.get("reason", ""))
@@ -143,11 +161,32 @@ def _virtual(scene: Scene, thing: Thing) -> Iterator[Fact]:
         if not scene.cluster.get("Gateway", space or thing.namespace, name):
             detail = f"VirtualService {thing.name} hangs on Gateway {gateway}, which does not exist"
             yield _found(scene, GATEWAY, thing, thing.namespace, _host(thing), 0.9, detail)
+    yield from _elsewhere(scene, thing)
     for kind in ("http", "tcp", "tls"):
         for rule in thing.items("spec", kind):
             for route in objects(rule.get("route")):
                 if route.get("weight") != 0:
                     yield from _destination(scene, thing, route)
+
+
+def _elsewhere(scene: Scene, thing: Thing) -> Iterator[Fact]:
+    """Calls of one Service that all lead to quite another."""
+    routes = [
+        mapping(route.get("destination"))
+        for kind in ("http", "tcp")
+        for rule in thing.items("spec", kind)
+        for route in objects(rule.get("route"))
+    ]
+    targets = {scene.names.split(str(one.get("host", "")), thing.namespace) for one in routes}
+    for host in texts(thing.at("spec", "hosts")):
+        split = scene.names.split(host, thing.namespace)
+        if split is None or split not in scene.layout.services:
+            continue
+        if all(one in scene.layout.services and unlike(one[1], split[1]) for one in targets if one):
+            wrong = listed(sorted(one[1] for one in targets if one))
+            if wrong:
+                detail = f"VirtualService {thing.name} sends all calls of {split[1]} to {wrong}"
+                yield _found(scene, GATEWAY, thing, *split, 0.8, detail)
 
 
 def _destination(scene: Scene, thing: Thing, route: Mapping[str, Any]) -> Iterator[Fact]:
