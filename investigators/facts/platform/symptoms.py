@@ -127,12 +127,13 @@ def _matched(lines: Iterable[Line], patterns: Sequence[Pattern]) -> Iterable[tup
         before = seen.get(template, _UNSEEN)
         if before is None and not any(code in low for code in _CODES):
             continue
-        if isinstance(before, Pattern) and before.regex.search(line.text):
+        text = _plain(line)
+        if isinstance(before, Pattern) and before.regex.search(text):
             yield before, line
             continue
         seen[template] = None
         for needle, pattern in needles:
-            if needle in low and pattern.regex.search(line.text):
+            if needle in low and pattern.regex.search(text):
                 seen[template] = pattern
                 yield pattern, line
                 break
@@ -186,12 +187,18 @@ def _about(one: Symptom) -> str:
     return one.callee.name if one.callee is not None else one.host
 
 
+def _plain(line: Line) -> str:
+    """The text without the escapes that it carries inside of JSON."""
+    return line.text.replace('\\"', '"') if '\\"' in line.text else line.text
+
+
 def _minutes(times: Sequence[datetime]) -> float:
     return max(1.0, (max(times) - min(times)).total_seconds() / 60) if times else 1.0
 
 
 def _symptom(pattern: Pattern, line: Line, names: Names) -> Symptom:
-    match = pattern.regex.search(line.text)
+    text = _plain(line)
+    match = pattern.regex.search(text)
     groups = match.groupdict() if match else {}
     host, port = groups.get("host") or "", groups.get("port")
     number = int(port) if port and port.isdecimal() else None
@@ -199,7 +206,7 @@ def _symptom(pattern: Pattern, line: Line, names: Names) -> Symptom:
     callee: Callee | None = None
     if pattern.kind.startswith("dns_"):
         if not host:
-            host = next((place for place, _ in places(line.text)), "")
+            host = next((place for place, _ in places(text)), "")
         callee = names.resolve(host, namespace) if host else None
         return _made(pattern, line, line.service, host, number, groups, callee)
     own = names.technology(line.service)
@@ -208,19 +215,19 @@ def _symptom(pattern: Pattern, line: Line, names: Names) -> Symptom:
         # A server's own log: what it says is about itself.
         callee = Callee(name=line.service, kind=names.kind_of(line.service), namespace=namespace)
         return _made(pattern, line, "", "", None, groups, callee)
-    named = [(host, number)] if host else places(line.text)
+    named = [(host, number)] if host else places(text)
     for place, where in named:
         resolved = names.resolve(place, namespace)
         if resolved is not None and resolved.name != line.service:
             # A name says more than the address that it was looked up to.
-            clearer = not resolved.name[0].isdigit() and callee is not None and callee.name[0].isdigit()
+            clearer = not resolved.name[:1].isdigit() and callee is not None and callee.name[:1].isdigit()
             if callee is None or (resolved.known and not callee.known) or (clearer and not callee.known):
                 callee, host, number = resolved, place, where
             if callee.known:
                 break
     if callee is None and named:
         host, number = named[0]
-    technology = pattern.technology or technology_of_port(number) or _spoken(line.text)
+    technology = pattern.technology or technology_of_port(number) or _spoken(text)
     if (callee is None or not callee.known) and technology and not host:
         callee = names.of_technology(line.service, technology)
     if callee is None and stored and not host:

@@ -150,6 +150,17 @@ CASES = [
         ),
         "dependency_down",
     ),
+    case(
+        "spans that name a whole address",
+        world(
+            spans=[
+                span(f"t{n}", "c", "front", kind="client", error=True, peer="http://cart:80/api", ms=1)
+                for n in range(9)
+            ],
+            kinds={"cart": "service"},
+        ),
+        "dependency_down",
+    ),
     no(
         "an exporter that never reached it",
         world(tracks=[track("pg_up", [0] * 60, "orders-db")]),
