@@ -11,7 +11,7 @@ from investigators.facts.platform.charging import Complaint, complaints
 from investigators.facts.platform.names import CACHES, ENDPOINT, Callee
 from investigators.facts.platform.scene import Scene, cite, clip, listed
 
-_GONE = ("connection_refused", "connect_timeout", "unavailable")
+_GONE = ("connection_refused", "connection_lost", "connect_timeout", "unavailable")
 _KINDS = (
     "dependency_down",
     "connection_refused",
@@ -53,7 +53,7 @@ def _about(scene: Scene, one: Complaint, callee: Callee) -> Iterator[Fact]:
         detail = f"{callee.name} refuses the connections of {listed(scene.callers(refused))}{state}"
         yield subject.found("connection_refused", min(0.9, base), cite(refused), "dependency.refused", detail)
     if kinds & set(_GONE):
-        gone = bool(refused) or down or "connect_timeout" in kinds
+        gone = bool(refused) or down or bool(kinds & {"connect_timeout", "connection_lost"})
         if gone:
             confidence = min(0.92, base + 0.05 * bool(refused))
             yield subject.found("dependency_down", confidence, cited, "dependency.down", said)

@@ -118,6 +118,11 @@ def _matched(lines: Iterable[Line], patterns: Sequence[Pattern]) -> Iterable[tup
             or "503" in low
             or "504" in low
             or "space" in low
+            or "gone away" in low
+            or "connection" in low
+            or "broker" in low
+            or "loading" in low
+            or "database system" in low
             or "lock" in low
             or "skew" in low
         ):
