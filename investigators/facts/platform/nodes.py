@@ -195,9 +195,10 @@ def _node_of(scene: Scene, event: KubeEvent) -> str:
 
 def _daemons(scene: Scene) -> Iterator[Fact]:
     """kube-proxy and the network plugin: on one node the node's trouble, on all of them the daemon's."""
+    silent = _silent_nodes(scene)
     for kind, match in (("kube_proxy_down", _is_proxy), ("cni_down", _is_cni)):
         pods = [pod for pod in scene.layout.pods if match(pod)]
-        broken = [pod for pod in pods if not pod.ready and pod.live]
+        broken = [pod for pod in pods if not pod.ready and pod.live and pod.node not in silent]
         if not pods or not broken:
             continue
         cited = scene.cluster.looked("Pod")
@@ -209,6 +210,16 @@ def _daemons(scene: Scene) -> Iterator[Fact]:
             if pod.node:
                 detail = f"{pod.service} does not run on {pod.node}: {_why(pod.thing)}"
                 yield node(pod.node).found(kind, 0.88, cited, "node.daemons", detail)
+
+
+def _silent_nodes(scene: Scene) -> set[str]:
+    """Nodes whose kubelet is gone: everything on them counts as not ready, whatever it does."""
+    return {
+        thing.name
+        for thing in scene.cluster.of("Node")
+        for one in thing.items("status", "conditions")
+        if one.get("type") == "Ready" and one.get("status") == "Unknown"
+    }
 
 
 def _is_proxy(pod: PodView) -> bool:
