@@ -57,15 +57,17 @@ def _edges(scene: Scene) -> Iterator[_Block]:
         source = sources[0]
         ports = _ports(use, targets)
         edge = f"{use.caller} → {use.callee.name}"
-        outside = Peer(address=use.callee.name if use.callee.name[:1].isdigit() else "")
-        there = Peer(namespace=targets[0].namespace, labels=targets[0].labels) if targets else outside
+        there = _peer(targets[0]) if targets else Peer(address=use.callee.name)
         if targets or use.callee.kind == "external":
             for policy in _all_blocked(scene, EGRESS, source, there, ports):
                 yield _block(scene, policy, use.caller, edge, use, EGRESS)
         if targets:
-            here = Peer(namespace=source.namespace, labels=source.labels)
-            for policy in _all_blocked(scene, INGRESS, targets[0], here, ports):
+            for policy in _all_blocked(scene, INGRESS, targets[0], _peer(source), ports):
                 yield _block(scene, policy, use.callee.name, edge, use, INGRESS)
+
+
+def _peer(pod: PodView) -> Peer:
+    return Peer(namespace=pod.namespace, labels=pod.labels, address=pod.ip)
 
 
 def _block(scene: Scene, policy: Thing, name: str, edge: str, use: Use, direction: str) -> _Block:
@@ -128,7 +130,7 @@ def _resolver(scene: Scene) -> Iterator[_Block]:
     """Callers whose lookups time out and whose policies let nothing out to the resolver."""
     resolver = next((pod for pod in scene.layout.pods if pod.labels.get("k8s-app") == "kube-dns"), None)
     there = (
-        Peer(namespace=resolver.namespace, labels=resolver.labels)
+        _peer(resolver)
         if resolver is not None
         else Peer(namespace="kube-system", labels={"k8s-app": "kube-dns"})
     )

@@ -8,8 +8,9 @@ from bot.domain.evidence import Evidence, Fact
 from investigators.facts.charge import service
 from investigators.facts.platform.layout import PodView, WorkloadView
 from investigators.facts.platform.names import hosts_in
+from investigators.facts.platform.reading import number
 from investigators.facts.platform.scene import Scene, cite, listed
-from investigators.facts.platform.similar import nearest
+from investigators.facts.platform.similar import meant, nearest, unlike
 from investigators.facts.platform.symptoms import Symptom
 
 
@@ -33,7 +34,10 @@ def _configured(scene: Scene, workload: WorkloadView) -> Iterator[Fact]:
     for variable, value in workload.env:
         for host, port in hosts_in(variable, value):
             split = scene.names.split(host, workload.namespace)
-            if split is None or split in scene.layout.services or split[0] not in scene.names.namespaces:
+            if split is None or split[0] not in scene.names.namespaces:
+                continue
+            if split in scene.layout.services:
+                yield from _swapped(scene, workload, variable, split)
                 continue
             failing = [
                 one
@@ -51,6 +55,25 @@ def _configured(scene: Scene, workload: WorkloadView) -> Iterator[Fact]:
             # A bare word that looks like a Service may be anything, as long as no lookup of it fails.
             confidence = (0.97 if near else 0.8) if failing else 0.8 if port or "://" in value else 0.5
             yield service(workload.name).found("service_name_wrong", confidence, cited, "call.config", detail)
+
+
+def _swapped(scene: Scene, workload: WorkloadView, variable: str, split: tuple[str, str]) -> Iterator[Fact]:
+    """A variable that speaks of one Service and names quite another."""
+    here = [name for space, name in scene.layout.services if space == split[0]]
+    other = meant(variable, here)
+    if other is None or not unlike(other, split[1]):
+        return
+    kinds = ("connection_refused", "connect_timeout", "read_timeout", "unavailable", "dependency_auth_failed")
+    failing = [
+        one
+        for one in scene.symptoms.of(*kinds)
+        if one.caller == workload.name and one.callee is not None and one.callee.service is not None
+        if one.callee.service.name == split[1]
+    ]
+    detail = f"{variable} of {workload.name} names {split[1]}, although there is a Service {other}"
+    cited = (workload.thing.evidence, *scene.cluster.looked("Service"), *cite(failing))
+    confidence = 0.85 if failing else 0.6
+    yield service(workload.name).found("service_name_wrong", confidence, cited, "call.swapped", detail)
 
 
 def _from_logs(scene: Scene, done: set[str]) -> Iterator[Fact]:
@@ -107,7 +130,7 @@ def _ports(scene: Scene) -> Iterator[Fact]:
         space, _, name = where.partition("/")
         thing = scene.layout.services[space, name]
         backends = scene.layout.backends[space, name]
-        ports = {int(one.get("port") or 0) for one in thing.items("spec", "ports")}
+        ports = {number(one.get("port")) or 0 for one in thing.items("spec", "ports")}
         if (
             thing.at("spec", "type") == "ExternalName"
             or not ports

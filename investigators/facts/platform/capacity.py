@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +11,7 @@ from bot.domain.evidence import Fact
 from investigators.facts.charge import service
 from investigators.facts.platform.layout import WorkloadView, containers_of
 from investigators.facts.platform.levels import levels, quantity
+from investigators.facts.platform.reading import mapping
 from investigators.facts.platform.scene import Scene, listed
 from investigators.world.cluster import Thing
 from investigators.world.world import Track
@@ -99,8 +100,8 @@ def _limit(scene: Scene, name: str, resource: str) -> str | None:
         return None
     found = [
         str(limit)
-        for one in containers_of(workload.thing.at("spec", "template", "spec", default={}))
-        if (limit := ((one.get("resources") or {}).get("limits") or {}).get(resource)) is not None
+        for one in containers_of(mapping(workload.thing.at("spec", "template", "spec")))
+        if (limit := mapping(mapping(one.get("resources")).get("limits")).get(resource)) is not None
     ]
     return max(found, key=lambda text: quantity(text) or 0.0, default=None)
 
@@ -227,15 +228,27 @@ def _scalers(scene: Scene) -> Iterator[Fact]:
 
 def _over_target(thing: Thing) -> list[str]:
     """Metrics above their target, in words."""
-    targets: dict[str, Any] = {}
-    for metric in thing.items("spec", "metrics"):
-        resource = metric.get("resource") or metric.get("containerResource") or {}
-        targets[str(resource.get("name"))] = (resource.get("target") or {}).get("averageUtilization")
-    found = []
-    for metric in thing.items("status", "currentMetrics"):
-        resource = metric.get("resource") or metric.get("containerResource") or {}
-        now = (resource.get("current") or {}).get("averageUtilization")
-        target = targets.get(str(resource.get("name")))
-        if isinstance(now, int) and isinstance(target, int) and now > target:
-            found.append(f"{resource.get('name')} at {now} % of a wanted {target} %")
-    return found
+    targets = dict(_measures(thing.items("spec", "metrics"), "target"))
+    current = dict(_measures(thing.items("status", "currentMetrics"), "current"))
+    old = thing.at("spec", "targetCPUUtilizationPercentage")
+    now = thing.at("status", "currentCPUUtilizationPercentage")
+    if isinstance(old, int) and isinstance(now, int):
+        targets["cpu", "averageUtilization"], current["cpu", "averageUtilization"] = old, now
+    return [
+        f"{name} at {current[name, unit]:g}{percent} of a wanted {target:g}{percent}"
+        for (name, unit), target in targets.items()
+        if current.get((name, unit), 0.0) > target
+        for percent in (" %" if unit == "averageUtilization" else "",)
+    ]
+
+
+def _measures(metrics: Iterable[Mapping[str, Any]], side: str) -> Iterator[tuple[tuple[str, str], float]]:
+    """((metric, unit), value) of an autoscaler's targets or of what it reads."""
+    for metric in metrics:
+        for kind in ("resource", "containerResource", "pods", "external", "object"):
+            part = mapping(metric.get(kind))
+            name = str(part.get("name") or mapping(part.get("metric")).get("name"))
+            for unit in ("averageUtilization", "averageValue", "value"):
+                value = quantity(mapping(part.get(side)).get(unit, ""))
+                if value is not None:
+                    yield (name, unit), value

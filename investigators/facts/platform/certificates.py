@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from bot.domain.evidence import Fact
 from investigators.facts.charge import Subject, node
 from investigators.facts.platform.charging import complaints
+from investigators.facts.platform.reading import mapping, objects
 from investigators.facts.platform.scene import Scene, cite, clip, listed
 from investigators.facts.platform.symptoms import Symptom
 from investigators.world.cluster import Thing, moment
@@ -114,8 +115,8 @@ def _users(scene: Scene, namespace: str, secret: str) -> list[Subject]:
     """Who serves with a TLS Secret: the workloads that mount it, the backends of Ingresses that name it."""
     found: dict[str, Subject] = {}
     for workload in scene.layout.workloads:
-        volumes = workload.thing.at("spec", "template", "spec", "volumes", default=())
-        names = {(one.get("secret") or {}).get("secretName") for one in volumes if isinstance(one, dict)}
+        volumes = workload.thing.items("spec", "template", "spec", "volumes")
+        names = [mapping(one.get("secret")).get("secretName") for one in volumes]
         if workload.namespace == namespace and secret in names:
             found[workload.name] = scene.subject_named(workload.name)
     for ingress in scene.cluster.of("Ingress", namespace):
@@ -130,9 +131,9 @@ def _users(scene: Scene, namespace: str, secret: str) -> list[Subject]:
 
 def _backends(ingress: Thing) -> list[str]:
     return [
-        str(((path.get("backend") or {}).get("service") or {}).get("name", ""))
+        str(mapping(mapping(path.get("backend")).get("service")).get("name", ""))
         for rule in ingress.items("spec", "rules")
-        for path in (rule.get("http") or {}).get("paths") or ()
+        for path in objects(mapping(rule.get("http")).get("paths"))
     ]
 
 

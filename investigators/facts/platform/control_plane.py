@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from bot.domain.evidence import Evidence, Fact
 from investigators.facts.charge import Subject, namespace, service
+from investigators.facts.platform.reading import mapping, number
 from investigators.facts.platform.scene import Scene, cite, clip, listed
 from investigators.facts.platform.symptoms import Symptom
 from investigators.world.cluster import Thing, moment
@@ -190,7 +191,7 @@ def _unobserved(scene: Scene) -> Iterator[Fact]:
         for one in scene.layout.workloads
         if isinstance(one.thing.at("metadata", "generation"), int)
         and one.thing.at("metadata", "generation")
-        > int(one.thing.at("status", "observedGeneration", default=0))
+        > (number(one.thing.at("status", "observedGeneration")) or 0)
         and (one.thing.created_at is None or one.thing.evidence.taken_at - one.thing.created_at >= _PATIENCE)
     ]
     if len(late) > 1 or (late and not scene.cluster.events_about(late[0])):
@@ -248,7 +249,7 @@ def _deaf_webhooks(scene: Scene, done: set[str]) -> Iterator[Fact]:
     for kind in ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"):
         for thing in scene.cluster.of(kind):
             for one in thing.items("webhooks"):
-                where = (one.get("clientConfig") or {}).get("service") or {}
+                where = mapping(mapping(one.get("clientConfig")).get("service"))
                 key = (str(where.get("namespace")), str(where.get("name")))
                 must = one.get("failurePolicy", "Fail") == "Fail" and bool(where)
                 if not must or str(one.get("name")) in done or key[0] not in scene.names.namespaces:

@@ -8,10 +8,10 @@ from statistics import median
 from bot.domain.evidence import Evidence, Fact, TraceSpan
 from investigators.facts.charge import service
 from investigators.facts.platform.charging import Complaint, complaints
-from investigators.facts.platform.names import CACHES, Callee
+from investigators.facts.platform.names import CACHES, ENDPOINT, Callee
 from investigators.facts.platform.scene import Scene, cite, clip, listed
 
-_GONE = ("connection_refused", "connect_timeout", "unavailable")
+_GONE = ("connection_refused", "connection_lost", "connect_timeout", "unavailable")
 _KINDS = (
     "dependency_down",
     "connection_refused",
@@ -53,7 +53,7 @@ def _about(scene: Scene, one: Complaint, callee: Callee) -> Iterator[Fact]:
         detail = f"{callee.name} refuses the connections of {listed(scene.callers(refused))}{state}"
         yield subject.found("connection_refused", min(0.9, base), cite(refused), "dependency.refused", detail)
     if kinds & set(_GONE):
-        gone = bool(refused) or down or "connect_timeout" in kinds
+        gone = bool(refused) or down or bool(kinds & {"connect_timeout", "connection_lost"})
         if gone:
             confidence = min(0.92, base + 0.05 * bool(refused))
             yield subject.found("dependency_down", confidence, cited, "dependency.down", said)
@@ -167,7 +167,8 @@ def _calls(scene: Scene, spans: Sequence[TraceSpan]) -> dict[tuple[str, str], li
         callee = child.service if child is not None and child.service != span.service else ""
         peer = span.peer or span.attributes.get("peer.service") or span.attributes.get("server.address", "")
         if not callee and peer:
-            resolved = scene.names.resolve(peer.split("/")[-1].partition(":")[0])
+            match = ENDPOINT.match(peer)
+            resolved = scene.names.resolve(match["host"]) if match else None
             callee = resolved.name if resolved is not None else peer
         if callee and callee != span.service:
             found.setdefault((span.service, callee), []).append(span)

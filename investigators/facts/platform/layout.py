@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from investigators.facts.platform.reading import mapping, objects, texts
 from investigators.world.cluster import Cluster, Thing, selector_matches
 
 _TOP = ("Deployment", "StatefulSet", "DaemonSet")
@@ -113,15 +114,15 @@ def ready_condition(thing: Thing) -> bool:
 
 def containers_of(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Of a pod spec, init containers that keep running (sidecars) too."""
-    sidecars = [one for one in spec.get("initContainers") or () if one.get("restartPolicy") == "Always"]
-    return [one for one in (*(spec.get("containers") or ()), *sidecars) if isinstance(one, Mapping)]
+    sidecars = [one for one in objects(spec.get("initContainers")) if one.get("restartPolicy") == "Always"]
+    return [one for one in (*(objects(spec.get("containers"))), *sidecars) if isinstance(one, Mapping)]
 
 
 def _ports(spec: Mapping[str, Any]) -> tuple[dict[str, int], frozenset[int]]:
     names: dict[str, int] = {}
     numbers: set[int] = set()
     for container in containers_of(spec):
-        for port in container.get("ports") or ():
+        for port in objects(container.get("ports")):
             number = port.get("containerPort")
             if isinstance(number, int):
                 numbers.add(number)
@@ -133,7 +134,7 @@ def _ports(spec: Mapping[str, Any]) -> tuple[dict[str, int], frozenset[int]]:
 def _pod(cluster: Cluster, thing: Thing) -> PodView:
     phase = thing.at("status", "phase", default="")
     deleting = thing.at("metadata", "deletionTimestamp") is not None
-    names, numbers = _ports(thing.at("spec", default={}))
+    names, numbers = _ports(mapping(thing.at("spec")))
     return PodView(
         thing=thing,
         labels=thing.labels,
@@ -149,16 +150,16 @@ def _pod(cluster: Cluster, thing: Thing) -> PodView:
 
 
 def _workload(thing: Thing) -> WorkloadView:
-    spec = thing.at("spec", "template", "spec", default={})
-    labels = thing.at("spec", "template", "metadata", "labels", default={})
+    spec = mapping(thing.at("spec", "template", "spec"))
+    labels = mapping(thing.at("spec", "template", "metadata", "labels"))
     env: list[tuple[str, str]] = []
     images: list[str] = []
     for container in containers_of(spec):
         images.append(str(container.get("image", "")))
-        for one in container.get("env") or ():
+        for one in objects(container.get("env")):
             if isinstance(one, Mapping) and one.get("value") not in (None, ""):
                 env.append((str(one.get("name", "")), str(one["value"])))
-        for argument in (*(container.get("command") or ()), *(container.get("args") or ())):
+        for argument in (*texts(container.get("command")), *texts(container.get("args"))):
             flag, _, value = str(argument).partition("=")
             env.append((flag, value) if value and flag.startswith("-") else ("", str(argument)))
     names, numbers = _ports(spec)

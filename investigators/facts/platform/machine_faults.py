@@ -12,21 +12,21 @@ NODES = {
         "the node's kubelet stopped",
         0.93,
         "start the kubelet, or the node",
-        explains=POD_TROUBLE | {"node_not_ready"},
+        explains=POD_TROUBLE | {"node_not_ready", "node_pods_failing"},
         spreads=POD_TROUBLE,
     ),
     "container_runtime_down": fault(
         "the node's container runtime is down",
         0.95,
         "start the container runtime on the node",
-        explains=POD_TROUBLE | {"node_not_ready"},
+        explains=POD_TROUBLE | {"node_not_ready", "node_pods_failing"},
         spreads=POD_TROUBLE,
     ),
     "cni_down": fault(
         "the node's network plugin does not work",
         0.95,
         "look at the network plugin's pod on the node",
-        explains=POD_TROUBLE | {"node_not_ready"},
+        explains=POD_TROUBLE | {"node_not_ready", "node_pods_failing"},
         spreads=POD_TROUBLE,
     ),
     "kube_proxy_down": fault(
@@ -195,7 +195,7 @@ CONTROL_PLANE = {
         "an admission webhook does not answer",
         0.93,
         "bring the webhook's pods back, or set failurePolicy Ignore",
-        spreads=_MACHINERY | {"webhook_denied"},
+        spreads=_MACHINERY | {"webhook_denied", "webhook_unreachable"},
     ),
     "operator_stuck": fault("an operator does not act", 0.7, "look at the operator's pods and log"),
     "stuck_terminating": fault(

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from bot.domain.evidence import Fact
 from investigators.facts.platform.layout import PodView
+from investigators.facts.platform.reading import mapping, objects, texts
 from investigators.facts.platform.scene import Scene, cite, clip, listed
 from investigators.facts.platform.symptoms import Symptom
 from investigators.world.cluster import Thing, selector_matches
@@ -35,9 +36,9 @@ def _injected(scene: Scene) -> Iterator[Fact]:
                 text for text in (_delay(fault.get("delay")), _abort(fault.get("abort"))) if text is not None
             ]
             hosts = [
-                str((route.get("destination") or {}).get("host", "")) for route in rule.get("route") or ()
+                str(mapping(route.get("destination")).get("host", "")) for route in objects(rule.get("route"))
             ]
-            for host in dict.fromkeys(hosts or [str(one) for one in thing.at("spec", "hosts", default=())]):
+            for host in dict.fromkeys(hosts or texts(thing.at("spec", "hosts"))):
                 callee = scene.names.resolve(host, thing.namespace)
                 if callee is not None and said:
                     detail = f"VirtualService {thing.name} injects {' and '.join(said)} into calls of {host}"

@@ -111,7 +111,7 @@ def _poison(scene: Scene) -> Iterator[Fact]:
     for (caller, message), found in by_message.items():
         own = [one for one in told if one.caller == caller]
         if caller and message and len(found) >= _SAME and len(found) >= 0.5 * len(own):
-            detail = f"{caller} fails {len(found)} times at {message}: {clip(found[-1].line.text)}"
+            detail = f"{caller} fails at least {len(found)} times at {message}: {clip(found[-1].line.text)}"
             subject = scene.subject_named(caller)
             yield subject.found("poison_message", 0.9, cite(found), "queue.poison", detail)
 

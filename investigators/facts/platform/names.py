@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from investigators.facts.platform.layout import Layout, WorkloadView
+from investigators.facts.platform.reading import texts
 from investigators.world.cluster import Cluster, Thing
 from investigators.world.graph import Graph
 
@@ -82,7 +83,7 @@ class Names:
                     name=pod.service, kind=names.kind_of(pod.service), namespace=pod.namespace
                 )
         for service in layout.services.values():
-            for address in (service.at("spec", "clusterIP"), *service.at("spec", "clusterIPs", default=())):
+            for address in (service.at("spec", "clusterIP"), *texts(service.at("spec", "clusterIPs"))):
                 if address and address != "None":
                     addresses[str(address)] = names.called(service)
         for host in cluster.of("Node"):

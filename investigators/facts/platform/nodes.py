@@ -11,6 +11,7 @@ from bot.domain.clock import to_rfc3339
 from bot.domain.evidence import Evidence, Fact
 from investigators.facts.charge import Subject, node, service
 from investigators.facts.platform.layout import PodView
+from investigators.facts.platform.reading import mapping
 from investigators.facts.platform.scene import Scene, clip, listed
 from investigators.pack import why_nothing
 from investigators.world.cluster import KubeEvent, Thing, moment
@@ -194,9 +195,10 @@ def _node_of(scene: Scene, event: KubeEvent) -> str:
 
 def _daemons(scene: Scene) -> Iterator[Fact]:
     """kube-proxy and the network plugin: on one node the node's trouble, on all of them the daemon's."""
+    silent = _silent_nodes(scene)
     for kind, match in (("kube_proxy_down", _is_proxy), ("cni_down", _is_cni)):
         pods = [pod for pod in scene.layout.pods if match(pod)]
-        broken = [pod for pod in pods if not pod.ready and pod.live]
+        broken = [pod for pod in pods if not pod.ready and pod.live and pod.node not in silent]
         if not pods or not broken:
             continue
         cited = scene.cluster.looked("Pod")
@@ -210,6 +212,16 @@ def _daemons(scene: Scene) -> Iterator[Fact]:
                 yield node(pod.node).found(kind, 0.88, cited, "node.daemons", detail)
 
 
+def _silent_nodes(scene: Scene) -> set[str]:
+    """Nodes whose kubelet is gone: everything on them counts as not ready, whatever it does."""
+    return {
+        thing.name
+        for thing in scene.cluster.of("Node")
+        for one in thing.items("status", "conditions")
+        if one.get("type") == "Ready" and one.get("status") == "Unknown"
+    }
+
+
 def _is_proxy(pod: PodView) -> bool:
     return pod.labels.get("k8s-app") == "kube-proxy"
 
@@ -220,10 +232,10 @@ def _is_cni(pod: PodView) -> bool:
 
 def _why(thing: Thing) -> str:
     for status in thing.items("status", "containerStatuses"):
-        state: Mapping[str, Any] = status.get("state") or {}
+        state: Mapping[str, Any] = mapping(status.get("state"))
         for part in ("waiting", "terminated"):
             if part in state:
-                return f"{part}, {(state[part] or {}).get('reason', 'no reason given')}"
+                return f"{part}, {mapping(state[part]).get('reason', 'no reason given')}"
     return str(thing.at("status", "reason", default="not ready"))
 
 

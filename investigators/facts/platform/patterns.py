@@ -212,6 +212,17 @@ OTHERS = (
     _p("consumer_lag", "lag|poll interval|already rebalanced|not part of an active group",
        r"consumer (?:group )?.{0,60}\blag(?:ging)?\b.{0,40}\d{3,}|max\.poll\.interval\.ms|"
        r"group has already rebalanced|not part of an active group"),
+    _p("connection_lost", "gone away|lost connection to mysql",
+       r"MySQL server has gone away|Lost connection to MySQL server", "mysql"),
+    _p("connection_lost", "closed the connection|terminating connection|database system is",
+       r"server closed the connection unexpectedly|terminating connection due to administrator command|"
+       r"the database system is (?:starting up|shutting down|in recovery mode)", "postgresql"),
+    _p("connection_lost", "loading the dataset|closed by server",
+       r"LOADING Redis is loading the dataset|Connection closed by server", "redis"),
+    _p("connection_lost", "nobrokersavailable|run out of available brokers",
+       r"NoBrokersAvailable|run out of available brokers", "kafka"),
+    _p("unavailable", "outbound|",
+       r"\" 50[34] [A-Z,]+ .*outbound\|(?P<port>\d+)\|[^|]*\|(?P<host>[\w.-]+)"),
     _p("connection_refused", "refus|error 111|errno 111",
        r"connection refused|ECONNREFUSED|Connection to (?P<host>[\w.-]+):(?P<port>\d+) refused|"
        r"(?:Errno|Error|error) 111|\(111\)|actively refused"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+from investigators.facts.platform.reading import mapping, number, objects, texts
 from investigators.world.cluster import Cluster, Thing, selector_matches
 
 INGRESS, EGRESS = "Ingress", "Egress"
@@ -15,8 +16,8 @@ INGRESS, EGRESS = "Ingress", "Egress"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """The other end: a pod with its namespace, or (labels None) something outside with an address, if
-    known."""
+    """The other end: a pod with its namespace, or (labels None) something outside; either with its address,
+    if that is known."""
 
     namespace: str = ""
     labels: Mapping[str, str] | None = None
@@ -52,9 +53,9 @@ def blocking(
 
 def types_of(policy: Thing) -> tuple[str, ...]:
     """Ingress always counts unless the policy names other types; Egress by default only with a rule."""
-    named = policy.at("spec", "policyTypes")
+    named = texts(policy.at("spec", "policyTypes"))
     if named:
-        return tuple(str(one) for one in named)
+        return tuple(named)
     return (INGRESS, EGRESS) if policy.at("spec", "egress") is not None else (INGRESS,)
 
 
@@ -67,9 +68,9 @@ def _rule_allows(
     port: Port | None,
 ) -> bool | None:
     """None where it depends on labels of a namespace or on an address that are not known."""
-    if port is not None and not _port_allowed(rule.get("ports") or (), port):
+    if port is not None and not _port_allowed(objects(rule.get("ports")), port):
         return False
-    peers = rule.get("from" if direction == INGRESS else "to") or ()
+    peers = objects(rule.get("from" if direction == INGRESS else "to"))
     if not peers:
         return True
     answers = [_peer_matches(cluster, policy, one, peer) for one in peers]
@@ -87,25 +88,20 @@ def _port_allowed(ports: Sequence[Mapping[str, Any]], port: Port) -> bool:
         low = one.get("port")
         if low is None:
             return True
-        if isinstance(low, str) and not low.isdecimal():
-            low = port.names.get(low)
-            if low is None:
-                continue
-        if int(low) <= port.number <= int(one.get("endPort") or low):
+        first = port.names.get(str(low), number(low))
+        if first is not None and first <= port.number <= (number(one.get("endPort")) or first):
             return True
     return False
 
 
 def _peer_matches(cluster: Cluster, policy: Thing, one: Mapping[str, Any], peer: Peer) -> bool | None:
-    block = one.get("ipBlock")
-    if block is not None:
-        if not peer.address:
-            return None if peer.labels is None else False
-        address = ip_address(peer.address)
-        inside = address in ip_network(str(block.get("cidr")), strict=False)
-        return inside and not any(
-            address in ip_network(str(each), strict=False) for each in block.get("except") or ()
-        )
+    block = mapping(one.get("ipBlock"))
+    if block:
+        inside = _inside(peer.address, str(block.get("cidr")))
+        if inside and any(_inside(peer.address, each) for each in texts(block.get("except"))):
+            return False
+        # Whether a block holds for pods too is up to the network plugin.
+        return None if inside and peer.labels is not None else inside
     if peer.labels is None:
         return False
     if "namespaceSelector" in one:
@@ -114,6 +110,14 @@ def _peer_matches(cluster: Cluster, policy: Thing, one: Mapping[str, Any], peer:
         here = peer.namespace == policy.namespace
     pods = selector_matches(_selector(one.get("podSelector")), peer.labels)
     return False if not pods else here
+
+
+def _inside(address: str, block: str) -> bool | None:
+    """None where one of them is no address."""
+    try:
+        return ip_address(address) in ip_network(block, strict=False)
+    except ValueError:
+        return None
 
 
 def _namespace_matches(cluster: Cluster, selector: Mapping[str, Any], namespace: str) -> bool | None:

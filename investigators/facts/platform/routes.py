@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bot.domain.evidence import Fact
+from investigators.facts.platform.reading import mapping, objects, texts
 from investigators.facts.platform.scene import Scene, listed
-from investigators.facts.platform.similar import nearest
+from investigators.facts.platform.similar import meant, nearest, unlike
 from investigators.world.cluster import Thing, selector_matches
 
 _GROUP = re.compile(r"\$(\d)")
@@ -40,9 +41,10 @@ def _ingress(scene: Scene, thing: Thing) -> Iterator[Fact]:
         yield from _backend(scene, thing, "the default backend", default)
     rewrite = thing.annotations.get("nginx.ingress.kubernetes.io/rewrite-target", "")
     for rule in thing.items("spec", "rules"):
-        for path in (rule.get("http") or {}).get("paths") or ():
+        for path in objects(mapping(rule.get("http")).get("paths")):
             where = f"{rule.get('host', '*')}{path.get('path', '/')}"
-            yield from _backend(scene, thing, where, path.get("backend") or {})
+            yield from _backend(scene, thing, where, mapping(path.get("backend")))
+            yield from _swapped(scene, INGRESS, thing, str(path.get("path", "")), _name_of(path))
             groups = str(path.get("path", "")).count("(")
             wanted = max((int(one) for one in _GROUP.findall(rewrite)), default=0)
             if wanted > groups:
@@ -50,7 +52,7 @@ def _ingress(scene: Scene, thing: Thing) -> Iterator[Fact]:
                     f"Ingress {thing.name} rewrites {where} to {rewrite}, but the path has {groups} groups: "
                     "every request arrives as another path"
                 )
-                name = str(((path.get("backend") or {}).get("service") or {}).get("name", thing.name))
+                name = str(mapping(mapping(path.get("backend")).get("service")).get("name", thing.name))
                 yield _found(scene, INGRESS, thing, thing.namespace, name, 0.85, detail)
     named = thing.at("spec", "ingressClassName")
     if named and scene.cluster.knows("IngressClass"):
@@ -61,18 +63,32 @@ def _ingress(scene: Scene, thing: Thing) -> Iterator[Fact]:
                 yield _found(scene, INGRESS, thing, thing.namespace, name, 0.92, detail)
 
 
+def _name_of(path: Mapping[str, Any]) -> str:
+    return str(mapping(mapping(path.get("backend")).get("service")).get("name", ""))
+
+
+def _swapped(scene: Scene, kind: str, thing: Thing, path: str, name: str) -> Iterator[Fact]:
+    """A path that speaks of one Service and leads to quite another."""
+    literal = re.match(r"[\w/.-]*", path)
+    here = [each for space, each in scene.layout.services if space == thing.namespace]
+    other = meant(literal[0] if literal else "", here)
+    if other is not None and name in here and unlike(other, name):
+        detail = f"{thing.kind} {thing.name} sends {path} to {name}, although there is a Service {other}"
+        yield _found(scene, kind, thing, thing.namespace, other, 0.65, detail)
+
+
 def _backends(thing: Thing) -> list[str]:
     names = [
-        str(((path.get("backend") or {}).get("service") or {}).get("name", ""))
+        str(mapping(mapping(path.get("backend")).get("service")).get("name", ""))
         for rule in thing.items("spec", "rules")
-        for path in (rule.get("http") or {}).get("paths") or ()
+        for path in objects(mapping(rule.get("http")).get("paths"))
     ]
     return list(dict.fromkeys(name for name in names if name))
 
 
 def _backend(scene: Scene, thing: Thing, where: str, backend: Mapping[str, Any]) -> Iterator[Fact]:
-    service = backend.get("service") or {}
-    name, port = str(service.get("name", "")), service.get("port") or {}
+    service = mapping(backend.get("service"))
+    name, port = str(service.get("name", "")), mapping(service.get("port"))
     if not name:
         return
     wanted = port.get("number") or port.get("name")
@@ -103,24 +119,27 @@ def _leads(
 def _route(scene: Scene, thing: Thing) -> Iterator[Fact]:
     names: list[str] = []
     for rule in thing.items("spec", "rules"):
-        for one in rule.get("backendRefs") or ():
+        for one in objects(rule.get("backendRefs")):
             if one.get("kind", "Service") != "Service":
                 continue
             name, space = str(one.get("name", "")), str(one.get("namespace") or thing.namespace)
             names.append(name)
             where = listed(
-                str((match.get("path") or {}).get("value", "/")) for match in rule.get("matches") or ()
+                str(mapping(match.get("path")).get("value", "/")) for match in objects(rule.get("matches"))
             )
             yield from _leads(scene, GATEWAY, thing, where or "everything", space, name, one.get("port"))
+            for match in objects(rule.get("matches")):
+                path = str(mapping(match.get("path")).get("value", ""))
+                yield from _swapped(scene, GATEWAY, thing, path, name)
     for parent in thing.items("status", "parents"):
-        for condition in parent.get("conditions") or ():
+        for condition in objects(parent.get("conditions")):
             reason = str(condition.get("reason", ""))
             refused = condition.get("status") == "False" and condition.get("type") in (
                 "Accepted",
                 "ResolvedRefs",
             )
             if refused and reason != "BackendNotFound":
-                gateway = (parent.get("parentRef") or {}).get("name", "?")
+                gateway = mapping(parent.get("parentRef")).get("name", "?")
                 detail = f"{thing.kind} {thing.name} is not served by Gateway {gateway}: {reason}, " + str(
                     condition.get("message", "")
                 )
@@ -136,26 +155,47 @@ def _route(scene: Scene, thing: Thing) -> Iterator[Fact]:
 
 
 def _virtual(scene: Scene, thing: Thing) -> Iterator[Fact]:
-    gateways = [str(one) for one in thing.at("spec", "gateways", default=()) if one != "mesh"]
+    gateways = [one for one in texts(thing.at("spec", "gateways")) if one != "mesh"]
     for gateway in gateways if scene.cluster.knows("Gateway") else ():
         space, _, name = gateway.rpartition("/")
         if not scene.cluster.get("Gateway", space or thing.namespace, name):
             detail = f"VirtualService {thing.name} hangs on Gateway {gateway}, which does not exist"
             yield _found(scene, GATEWAY, thing, thing.namespace, _host(thing), 0.9, detail)
+    yield from _elsewhere(scene, thing)
     for kind in ("http", "tcp", "tls"):
         for rule in thing.items("spec", kind):
-            for route in rule.get("route") or ():
+            for route in objects(rule.get("route")):
                 if route.get("weight") != 0:
                     yield from _destination(scene, thing, route)
 
 
+def _elsewhere(scene: Scene, thing: Thing) -> Iterator[Fact]:
+    """Calls of one Service that all lead to quite another."""
+    routes = [
+        mapping(route.get("destination"))
+        for kind in ("http", "tcp")
+        for rule in thing.items("spec", kind)
+        for route in objects(rule.get("route"))
+    ]
+    targets = {scene.names.split(str(one.get("host", "")), thing.namespace) for one in routes}
+    for host in texts(thing.at("spec", "hosts")):
+        split = scene.names.split(host, thing.namespace)
+        if split is None or split not in scene.layout.services:
+            continue
+        if all(one in scene.layout.services and unlike(one[1], split[1]) for one in targets if one):
+            wrong = listed(sorted(one[1] for one in targets if one))
+            if wrong:
+                detail = f"VirtualService {thing.name} sends all calls of {split[1]} to {wrong}"
+                yield _found(scene, GATEWAY, thing, *split, 0.8, detail)
+
+
 def _destination(scene: Scene, thing: Thing, route: Mapping[str, Any]) -> Iterator[Fact]:
-    destination = route.get("destination") or {}
+    destination = mapping(route.get("destination"))
     host = str(destination.get("host", ""))
     split = scene.names.split(host, thing.namespace)
     if split is None or split[0] not in scene.names.namespaces:
         return
-    port = (destination.get("port") or {}).get("number")
+    port = mapping(destination.get("port")).get("number")
     yield from _leads(scene, GATEWAY, thing, "its traffic", *split, port)
     subset = destination.get("subset")
     if not subset or split not in scene.layout.services:
@@ -168,7 +208,7 @@ def _destination(scene: Scene, thing: Thing, route: Mapping[str, Any]) -> Iterat
     ]
     labels = next(
         (
-            one.get("labels") or {}
+            mapping(one.get("labels"))
             for rule in rules
             for one in rule.items("spec", "subsets")
             if one.get("name") == subset
@@ -206,8 +246,8 @@ def _clashes(scene: Scene) -> Iterator[Fact]:
         if "nginx.ingress.kubernetes.io/canary" in thing.annotations:
             continue
         for rule in thing.items("spec", "rules"):
-            for path in (rule.get("http") or {}).get("paths") or ():
-                name = str(((path.get("backend") or {}).get("service") or {}).get("name", ""))
+            for path in objects(mapping(rule.get("http")).get("paths")):
+                name = str(mapping(mapping(path.get("backend")).get("service")).get("name", ""))
                 key = (
                     str(thing.at("spec", "ingressClassName", default="")),
                     str(rule.get("host", "*")),

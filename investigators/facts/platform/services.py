@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from bot.domain.evidence import Fact
 from investigators.facts.charge import Subject, service
 from investigators.facts.platform.layout import PodView, WorkloadView, selector_of
+from investigators.facts.platform.reading import mapping, objects, texts
+from investigators.facts.platform.reading import number as number_of
 from investigators.facts.platform.scene import Scene, cite, listed
 from investigators.facts.platform.similar import likeness
 from investigators.world.cluster import Thing
@@ -60,7 +62,7 @@ def check(scene: Scene) -> list[Fact]:
 
 def charged(scene: Scene, one: Thing, workload: str) -> Subject:
     """The Service's own name, unless only its workload's is known to anybody."""
-    known = {*scene.world.graph.kinds, *scene.world.subjects}
+    known = {*scene.names.graph.kinds, *scene.world.subjects}
     name = workload if workload in known and one.name not in known else one.name
     return scene.subject_named(name)
 
@@ -135,7 +137,7 @@ def _target_port(scene: Scene, one: Thing, backends: tuple[PodView, ...]) -> Ite
                 detail = f"{where} goes to the port named {target}; the pods' named ports: {has}"
                 yield subject.found(kind, 0.95, cited, rule, detail)
             continue
-        number = int(target or 0)
+        number = number_of(target) or 0
         declared = frozenset().union(*(each.numbers for each in backends))
         if not declared or number in declared or number in _listened(scene, pod):
             continue
@@ -158,10 +160,10 @@ def _listened(scene: Scene, pod: PodView) -> set[int]:
     for container in pod.thing.items("spec", "containers"):
         for probe in ("readinessProbe", "livenessProbe", "startupProbe"):
             for way in ("httpGet", "tcpSocket", "grpc"):
-                port = ((container.get(probe) or {}).get(way) or {}).get("port")
+                port = mapping(mapping(container.get(probe)).get(way)).get("port")
                 if isinstance(port, int) and pod.ready:
                     ports.add(port)
-        for variable in container.get("env") or ():
+        for variable in objects(container.get("env")):
             if "PORT" in str(variable.get("name", "")).upper() and str(variable.get("value", "")).isdecimal():
                 ports.add(int(variable["value"]))
     for line in scene.world.lines_of_pod(pod.thing.name):
@@ -213,18 +215,15 @@ def _slices_empty(scene: Scene, one: Thing, nothing: bool = False) -> bool:
     old = scene.cluster.get("Endpoints", one.namespace, one.name)
     if not slices and old is None:
         return nothing
-    ready = [
+    ready: list[object] = [
         address
         for item in slices
         for endpoint in item.items("endpoints")
-        if (endpoint.get("conditions") or {}).get("ready") is not False
-        for address in endpoint.get("addresses") or ()
+        if mapping(endpoint.get("conditions")).get("ready") is not False
+        for address in texts(endpoint.get("addresses"))
     ]
-    ready += [
-        address
-        for subset in (old.items("subsets") if old else ())
-        for address in subset.get("addresses") or ()
-    ]
+    for subset in old.items("subsets") if old else ():
+        ready += objects(subset.get("addresses"))
     return not ready
 
 

@@ -13,9 +13,13 @@ from investigators.world.world import Line, World
 
 RECENT = timedelta(minutes=30)
 """An alert fires some time after its cause; what is older than this before the onset is no part of it."""
-_MOST = 60
-"""As many lines of one kind and service are looked at closely; a flood says the same thing over and over."""
+_MOST, _ALIKE = 120, 20
+"""As many lines of one kind and service are looked at closely, and of those that differ only by numbers:
+a flood says the same thing over and over."""
 _SETTLED = timedelta(minutes=10)
+_NO_DIGITS = str.maketrans("", "", "0123456789")
+_CODES = ("429", "401", "502", "503", "504", "111", "110", "1040", "lag", "behind")
+_UNSEEN = object()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,14 +52,20 @@ def read_symptoms(world: World, names: Names) -> Symptoms:
     matched = list(
         _matched((line for line in world.lines if line.at is None or line.at >= earliest), PATTERNS)
     )
-    usual = _usual(world, matched)
-    seen: Counter[tuple[str, str]] = Counter()
+    usual = _usual(world, matched, names)
+    seen: Counter[tuple[str, ...]] = Counter()
     every: list[Symptom] = []
     for pattern, line in matched:
         key = (pattern.kind, line.service)
-        seen[key] += 1
-        if key not in usual and seen[key] <= _MOST:
-            every.append(_symptom(pattern, line, names))
+        if seen[key] >= _MOST:
+            continue
+        alike = (*key, line.text.translate(_NO_DIGITS))
+        seen[alike] += 1
+        if seen[alike] <= _ALIKE:
+            seen[key] += 1
+            symptom = _symptom(pattern, line, names)
+            if _about(symptom) not in usual.get(key, frozenset()):
+                every.append(symptom)
     by_kind: dict[str, list[Symptom]] = {}
     for one in every:
         by_kind.setdefault(one.kind, []).append(one)
@@ -65,6 +75,7 @@ def read_symptoms(world: World, names: Names) -> Symptoms:
 def _matched(lines: Iterable[Line], patterns: Sequence[Pattern]) -> Iterable[tuple[Pattern, Line]]:
     needles = [(needle, pattern) for pattern in patterns for needle in pattern.needles]
     whole = len(patterns) == len(PATTERNS)
+    seen: dict[str, Pattern | None] = {}
     for line in lines:
         low = line.text.lower()
         # Most lines complain of nothing; these stems cost far less than all needles.
@@ -107,45 +118,83 @@ def _matched(lines: Iterable[Line], patterns: Sequence[Pattern]) -> Iterable[tup
             or "503" in low
             or "504" in low
             or "space" in low
+            or "gone away" in low
+            or "connection" in low
+            or "broker" in low
+            or "loading" in low
+            or "database system" in low
             or "lock" in low
             or "skew" in low
         ):
             continue
+        # A flood repeats itself but for numbers; only status codes among them change what a line says.
+        template = low.translate(_NO_DIGITS)
+        before = seen.get(template, _UNSEEN)
+        if before is None and not any(code in low for code in _CODES):
+            continue
+        text = _plain(line)
+        if isinstance(before, Pattern) and before.regex.search(text):
+            yield before, line
+            continue
+        seen[template] = None
         for needle, pattern in needles:
-            if needle in low and pattern.regex.search(line.text):
+            if needle in low and pattern.regex.search(text):
+                seen[template] = pattern
                 yield pattern, line
                 break
 
 
-def _usual(world: World, matched: Sequence[tuple[Pattern, Line]]) -> frozenset[tuple[str, str]]:
-    """(kind, service) that a healthy time, or the time well before the onset, shows half as often or more."""
+def _usual(
+    world: World, matched: Sequence[tuple[Pattern, Line]], names: Names
+) -> Mapping[tuple[str, str], frozenset[str]]:
+    """What a healthy time, or the time well before the onset, shows half as often or more: by (kind,
+    service), about whom."""
     now: Counter[tuple[str, str]] = Counter((pattern.kind, line.service) for pattern, line in matched)
     if not now:
-        return frozenset()
+        return {}
     present = [line.at for _, line in matched if line.at is not None]
     minutes = _minutes([min(present), world.now]) if present else 1.0
-    usual: set[tuple[str, str]] = set()
     kinds = {pattern.kind for pattern, _ in matched}
     asked = [pattern for pattern in PATTERNS if pattern.kind in kinds]
+    usual: dict[tuple[str, str], list[tuple[Pattern, Line]]] = {}
     if world.healthy_lines:
-        then = Counter((pattern.kind, line.service) for pattern, line in _matched(world.healthy_lines, asked))
+        healthy = _by_key(_matched(world.healthy_lines, asked))
         length = _minutes([line.at for line in world.healthy_lines if line.at is not None])
-        usual |= {key for key, count in now.items() if then[key] / length >= 0.5 * count / minutes}
+        for key, count in now.items():
+            if len(healthy.get(key, ())) / length >= 0.5 * count / minutes:
+                usual.setdefault(key, []).extend(healthy[key])
     end = world.onset - RECENT
     before_it = [line for line in world.lines if line.at is not None and line.at < end]
     begin = min((line.at for line in before_it if line.at is not None), default=end)
     if end - begin >= _SETTLED:
-        older = list(_matched(before_it, asked))
+        older = _by_key(_matched(before_it, asked))
         middle = begin + (end - begin) / 2
-        before = Counter((pattern.kind, line.service) for pattern, line in older)
-        early = Counter((p.kind, line.service) for p, line in older if line.at and line.at < middle)
         length = _minutes([begin, end])
-        usual |= {
-            key
-            for key, count in now.items()
-            if early[key] >= 2 and before[key] / length >= 0.5 * count / minutes
-        }
-    return frozenset(usual)
+        for key, count in now.items():
+            lines = older.get(key, [])
+            early = sum(line.at is not None and line.at < middle for _, line in lines)
+            if early >= 2 and len(lines) / length >= 0.5 * count / minutes:
+                usual.setdefault(key, []).extend(lines)
+    return {
+        key: frozenset(_about(_symptom(pattern, line, names)) for pattern, line in lines[:_ALIKE])
+        for key, lines in usual.items()
+    }
+
+
+def _by_key(found: Iterable[tuple[Pattern, Line]]) -> dict[tuple[str, str], list[tuple[Pattern, Line]]]:
+    grouped: dict[tuple[str, str], list[tuple[Pattern, Line]]] = {}
+    for pattern, line in found:
+        grouped.setdefault((pattern.kind, line.service), []).append((pattern, line))
+    return grouped
+
+
+def _about(one: Symptom) -> str:
+    return one.callee.name if one.callee is not None else one.host
+
+
+def _plain(line: Line) -> str:
+    """The text without the escapes that it carries inside of JSON."""
+    return line.text.replace('\\"', '"') if '\\"' in line.text else line.text
 
 
 def _minutes(times: Sequence[datetime]) -> float:
@@ -153,7 +202,8 @@ def _minutes(times: Sequence[datetime]) -> float:
 
 
 def _symptom(pattern: Pattern, line: Line, names: Names) -> Symptom:
-    match = pattern.regex.search(line.text)
+    text = _plain(line)
+    match = pattern.regex.search(text)
     groups = match.groupdict() if match else {}
     host, port = groups.get("host") or "", groups.get("port")
     number = int(port) if port and port.isdecimal() else None
@@ -161,7 +211,7 @@ def _symptom(pattern: Pattern, line: Line, names: Names) -> Symptom:
     callee: Callee | None = None
     if pattern.kind.startswith("dns_"):
         if not host:
-            host = next((place for place, _ in places(line.text)), "")
+            host = next((place for place, _ in places(text)), "")
         callee = names.resolve(host, namespace) if host else None
         return _made(pattern, line, line.service, host, number, groups, callee)
     own = names.technology(line.service)
@@ -170,19 +220,19 @@ def _symptom(pattern: Pattern, line: Line, names: Names) -> Symptom:
         # A server's own log: what it says is about itself.
         callee = Callee(name=line.service, kind=names.kind_of(line.service), namespace=namespace)
         return _made(pattern, line, "", "", None, groups, callee)
-    named = [(host, number)] if host else places(line.text)
+    named = [(host, number)] if host else places(text)
     for place, where in named:
         resolved = names.resolve(place, namespace)
         if resolved is not None and resolved.name != line.service:
             # A name says more than the address that it was looked up to.
-            clearer = not resolved.name[0].isdigit() and callee is not None and callee.name[0].isdigit()
+            clearer = not resolved.name[:1].isdigit() and callee is not None and callee.name[:1].isdigit()
             if callee is None or (resolved.known and not callee.known) or (clearer and not callee.known):
                 callee, host, number = resolved, place, where
             if callee.known:
                 break
     if callee is None and named:
         host, number = named[0]
-    technology = pattern.technology or technology_of_port(number) or _spoken(line.text)
+    technology = pattern.technology or technology_of_port(number) or _spoken(text)
     if (callee is None or not callee.known) and technology and not host:
         callee = names.of_technology(line.service, technology)
     if callee is None and stored and not host:

@@ -61,6 +61,28 @@ NAMES = [
             "MySQL": "ERROR 2005 (HY000): Unknown MySQL server host 'cartt' (-2)",
         }.items()
     ],
+    case(
+        "a variable that speaks of another Service",
+        world(
+            CART,
+            service("stock"),
+            app("stock"),
+            app("front", env={"CART_SERVICE_ADDR": "stock:80"}),
+        ),
+        "service_name_wrong",
+        "front",
+        says=("CART_SERVICE_ADDR", "names stock"),
+    ),
+    no(
+        "a variable that speaks of a kind of thing",
+        world(
+            service("shop-postgres"),
+            app("shop-postgres"),
+            service("front"),
+            app("front", env={"DB_HOST": "shop-postgres"}),
+        ),
+        "service_name_wrong",
+    ),
     no("a name that is a Service", world(CART, FRONT), "service_name_wrong", "front"),
     no(
         "a name in another namespace that is there",

@@ -144,6 +144,7 @@ CASES = [
         quiet="cart 12 does not exist",
         texts={
             "PostgreSQL table": (SHOP, 'ERROR:  relation "orders" does not exist at character 15'),
+            "JSON": (SHOP, r'{"level":"error","msg":"pq: relation \"orders\" does not exist"}'),
             "PostgreSQL column": (SHOP, 'pq: column "discount" of relation "orders" does not exist'),
             "MySQL table": (MYSQL, "Error 1146 (42S02): Table 'shop.orders' doesn't exist"),
             "MySQL column": (MYSQL, "Unknown column 'discount' in 'field list'"),

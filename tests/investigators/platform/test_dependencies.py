@@ -122,6 +122,26 @@ CASES = [
         "orders-db",
         "datastore",
     ),
+    *[
+        case(
+            f"the last words of {technology}",
+            world(
+                logs={"front": [text]},
+                kinds={f"orders-{technology}": "datastore", "front": "service"},
+                edges=[("front", f"orders-{technology}")],
+            ),
+            "dependency_down",
+            f"orders-{technology}",
+            "datastore",
+        )
+        for technology, text in {
+            "mysql": "(2006, 'MySQL server has gone away')",
+            "postgres": "psycopg2.OperationalError: server closed the connection unexpectedly",
+            "postgresql": "FATAL:  the database system is shutting down",
+            "redis": "LOADING Redis is loading the dataset in memory",
+            "kafka": "kafka: client has run out of available brokers to talk to",
+        }.items()
+    ],
     case(
         "a client that names no host, with one such dependency",
         world(
@@ -145,6 +165,17 @@ CASES = [
         world(
             spans=[
                 span(f"t{n}", "c", "front", kind="client", error=True, peer="cart", ms=1) for n in range(9)
+            ],
+            kinds={"cart": "service"},
+        ),
+        "dependency_down",
+    ),
+    case(
+        "spans that name a whole address",
+        world(
+            spans=[
+                span(f"t{n}", "c", "front", kind="client", error=True, peer="http://cart:80/api", ms=1)
+                for n in range(9)
             ],
             kinds={"cart": "service"},
         ),
@@ -195,6 +226,20 @@ CASES = [
     case(
         "a 503 of it",
         world(SHOP, logs={"front": ["GET http://cart:80/api: 503 Service Unavailable"]}),
+        "upstream_degraded",
+    ),
+    case(
+        "an Envoy access log",
+        world(
+            SHOP,
+            logs={
+                "front": [
+                    '[2026-03-01T11:55:00Z] "GET /cart HTTP/1.1" 503 UH no_healthy_upstream - "-" 0 19 '
+                    '0 - "-" '
+                    '"curl/8" "7f1" "cart" "-" outbound|80||cart.shop.svc.cluster.local - 10.96.5.5:80 -'
+                ]
+            },
+        ),
         "upstream_degraded",
     ),
     case(

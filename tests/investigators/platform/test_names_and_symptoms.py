@@ -100,6 +100,13 @@ def test_what_was_so_well_before_the_onset_is_no_symptom_of_it() -> None:
     assert found(world(objects, lines=[*calm, *fresh]), "connection_refused")
 
 
+def test_a_usual_complaint_about_one_hides_no_new_one_about_another() -> None:
+    noise = "dial tcp: connect to metrics:4317: connect: connection refused"
+    objects = [service("cart", ip="10.96.5.5"), *app("cart"), service("metrics"), *app("metrics")]
+    of = world(objects, logs={"front": [noise, REFUSED]}, healthy_logs={"front": [noise] * 9})
+    assert set(found(of, "connection_refused")) == {("service", "cart")}
+
+
 def test_a_flood_of_the_same_complaint_counts_every_caller_and_stays_one_fact() -> None:
     objects = [service("cart", ip="10.96.5.5"), *app("cart")]
     lines = [line(REFUSED, service=f"caller-{index % 4}") for index in range(2_000)]

@@ -169,6 +169,69 @@ NETWORK = [
         world(_CART, FRONT, policy("deny", {}, namespace="web", types=["Ingress"])),
         "network_policy_blocked",
     ),
+    case(
+        "an address outside that no block holds",
+        world(
+            app("front", env={"PAY": "http://54.187.1.1:443"}),
+            policy(
+                "egress",
+                {"app": "front"},
+                egress=[{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}],
+                types=["Egress"],
+            ),
+        ),
+        "network_policy_blocked",
+        "front",
+    ),
+    case(
+        "an address that the block leaves out",
+        world(
+            app("front", env={"PAY": "http://54.187.1.1:443"}),
+            policy(
+                "egress",
+                {"app": "front"},
+                egress=[{"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["54.0.0.0/8"]}}]}],
+                types=["Egress"],
+            ),
+        ),
+        "network_policy_blocked",
+        "front",
+    ),
+    no(
+        "an address outside that a block holds",
+        world(
+            app("front", env={"PAY": "http://54.187.1.1:443"}),
+            policy(
+                "egress",
+                {"app": "front"},
+                egress=[{"to": [{"ipBlock": {"cidr": "54.0.0.0/8"}}]}],
+                types=["Egress"],
+            ),
+        ),
+        "network_policy_blocked",
+    ),
+    no(
+        "a name outside whose address is not known",
+        world(
+            app("front", env={"PAY": "https://1password.example:443"}),
+            policy(
+                "egress",
+                {"app": "front"},
+                egress=[{"to": [{"ipBlock": {"cidr": "54.0.0.0/8"}}]}],
+                types=["Egress"],
+            ),
+        ),
+        "network_policy_blocked",
+    ),
+    no(
+        "pods, by a block that only some plugins apply to pods",
+        world(
+            _CART,
+            FRONT,
+            policy("let", {"app": "cart"}, ingress=[{"from": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}]),
+        ),
+        "network_policy_blocked",
+    ),
     unknown(
         "policies that could not be listed",
         world(_CART, FRONT, failed=["NetworkPolicy"]),

@@ -155,6 +155,11 @@ CASES = [
     unknown("no Node at all", world(app("cart"), failed=["Node"]), "cni_down", "node-1"),
     case("on one node", world(FINE, _proxies(True, False)), "kube_proxy_down", "node-2", "node"),
     case("on all nodes", world(FINE, _proxies(False, False)), "kube_proxy_down", "kube-proxy"),
+    no(
+        "on a node whose kubelet is gone, where nothing is ready",
+        world(node("node-1"), node("node-2", STOPPED), app("cart"), _proxies(True, False)),
+        "kube_proxy_down",
+    ),
     no("on none", world(FINE, _proxies(True, True)), "kube_proxy_down"),
     no("pods unknown", world(FINE, failed=["Pod"]), "kube_proxy_down"),
     *[

@@ -124,6 +124,23 @@ ROUTES = [
         world(CART, FRONT, CLASS, _ingress(), _ingress("other", backend="front")),
         "ingress_misroute",
     ),
+    case(
+        "a path of one to another",
+        world(CART, FRONT, CLASS, _ingress(path="/api/v1/cart", backend="front")),
+        "ingress_misroute",
+        says=("/api/v1/cart to front",),
+    ),
+    case(
+        "calls of one that all lead to another",
+        world(CART, FRONT, _virtual([{"destination": {"host": "front"}}])),
+        "gateway_misroute",
+        says=("all calls of cart to front",),
+    ),
+    no(
+        "calls of one that lead to its own next version",
+        world(CART, service("cart-v2"), app("cart-v2"), _virtual([{"destination": {"host": "cart-v2"}}])),
+        "gateway_misroute",
+    ),
     no("an Ingress that is right", world(CART, CLASS, _ingress()), "ingress_misroute", absent=True),
     no(
         "a rewrite that is right",
