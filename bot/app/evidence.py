@@ -2,51 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
 import aiohttp
 
-from bot.app.records import record_probes
+from bot.app.records import record_probes, record_sources
 from bot.app.seams import Seams
+from bot.domain.clock import Clock
 from bot.domain.errors import Unavailable
 from bot.domain.evidence import Evidence, EvidenceStatus, Window
 from config.schema import Config
-from investigators.ports import HostQuery, HostSource, Investigator, MetricQuery, MetricSource
+from investigators.ports import (
+    HostQuery,
+    HostSource,
+    Investigator,
+    MetricQuery,
+    MetricSource,
+    PastMemory,
+)
 from investigators.queries import EvidenceSource, LogQuery, Query, Sources, SpanQuery
 
 
-def build_investigator(config: Config, seams: Seams, session: aiohttp.ClientSession) -> Investigator:
-    """The deterministic investigator over every configured source."""
+@asynccontextmanager
+async def open_investigator(
+    config: Config, seams: Seams, session: aiohttp.ClientSession, memory: PastMemory | None = None
+) -> AsyncIterator[Investigator]:
+    """The deterministic investigator over every configured source, until the sources are closed; ``memory``
+    are the past incidents it may learn from."""
     if seams.investigator is not None:
-        return seams.investigator
+        yield seams.investigator
+        return
     from investigators.registry import DeterministicInvestigator
 
-    return DeterministicInvestigator(
-        live_sources(config, seams, session),
-        clock=seams.clock,
-        deadline=config.evidence.deadline,
-        lookback=config.evidence.lookback,
-    )
+    async with live_sources(config, seams, session, memory) as sources:
+        yield DeterministicInvestigator(
+            sources,
+            clock=seams.clock,
+            deadline=config.evidence.deadline,
+            lookback=config.evidence.lookback,
+        )
 
 
-def live_sources(config: Config, seams: Seams, session: aiohttp.ClientSession) -> Sources:
-    """Every configured source."""
+@asynccontextmanager
+async def live_sources(
+    config: Config, seams: Seams, session: aiohttp.ClientSession, memory: PastMemory | None = None
+) -> AsyncIterator[Sources]:
+    """Every configured source, until the end of the context."""
+    evidence, clock = config.evidence, seams.clock
     metrics: list[MetricSource] = []
     hosts: list[HostSource] = []
-    if config.evidence.prometheus:
+    wide: list[EvidenceSource] = []
+    if evidence.prometheus:
         from adapters.evidence.prometheus import PrometheusMetrics
 
-        metrics += [
-            PrometheusMetrics(section, session, seams.clock) for section in config.evidence.prometheus
-        ]
-    if config.evidence.host is not None:
+        prometheus = [PrometheusMetrics(section, session, clock) for section in evidence.prometheus]
+        metrics += prometheus
+        wide += prometheus
+    if evidence.host is not None:
         from adapters.evidence.host import LocalHost
 
-        hosts.append(LocalHost(config.evidence.host, seams.clock))
-    return Sources(metrics=tuple(metrics), hosts=tuple(hosts), wide=())
+        hosts.append(LocalHost(evidence.host, clock))
+    wide += [source for source, _ in _log_and_trace_sources(config, clock, session)]
+    wide += record_sources(config, session, clock)
+    if memory is not None:
+        from adapters.evidence.past import PastIncidents
+
+        wide.append(PastIncidents(memory, clock))
+    async with AsyncExitStack() as stack:
+        if evidence.kubernetes:
+            from adapters.evidence.kubernetes import kubernetes_clusters
+
+            wide += await stack.enter_async_context(kubernetes_clusters(evidence.kubernetes, clock))
+        yield Sources(metrics=tuple(metrics), hosts=tuple(hosts), wide=tuple(wide))
 
 
 if TYPE_CHECKING:
@@ -96,24 +127,32 @@ def _small_questions(
     """One line of each log source, one trace of each trace source, of the last five minutes."""
     now = seams.clock.now()
     window = Window(start=now - timedelta(minutes=5), end=now)
+    for source, query in _log_and_trace_sources(config, seams.clock, session, max_traces=1):
+        yield source, partial(source.ask, query, window, "check")
+
+
+def _log_and_trace_sources(
+    config: Config, clock: Clock, session: aiohttp.ClientSession, max_traces: int | None = None
+) -> list[tuple[EvidenceSource, Query]]:
+    """Each with a small question that it answers."""
     evidence = config.evidence
     sources: list[tuple[EvidenceSource, Query]] = []
     if evidence.loki:
         from adapters.evidence.loki import LokiLogs
 
-        sources += [(LokiLogs(one, session, seams.clock), LogQuery(limit=1)) for one in evidence.loki]
+        sources += [(LokiLogs(one, session, clock), LogQuery(limit=1)) for one in evidence.loki]
     if evidence.seq:
         from adapters.evidence.seq import SeqLogs
 
-        sources += [(SeqLogs(one, session, seams.clock), LogQuery(limit=1)) for one in evidence.seq]
+        sources += [(SeqLogs(one, session, clock), LogQuery(limit=1)) for one in evidence.seq]
     if evidence.traces:
         from adapters.evidence.traces import Traces
 
         for section in evidence.traces:
-            single = section.model_copy(update={"max_traces": 1})
-            sources.append((Traces(single, session, seams.clock), SpanQuery()))
-    for source, query in sources:
-        yield source, partial(source.ask, query, window, "check")
+            if max_traces is not None:
+                section = section.model_copy(update={"max_traces": max_traces})
+            sources.append((Traces(section, session, clock), SpanQuery()))
+    return sources
 
 
 async def _cluster(source: KubernetesCluster) -> str:

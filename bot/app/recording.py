@@ -28,8 +28,11 @@ async def record(config: Config, body: bytes, where: str, directory: Path) -> tu
     alerts = firing(body, where, now, limits=config.limits, missing_severity=config.grouping.missing_severity)
     recorder = Recorder(directory)
     case = new_case(alerts, now, seed(body, now), router(config), grouping(config))
-    async with aiohttp.ClientSession() as session:
-        sources = _recorded(recorder, live_sources(config, seams, session))
+    async with (
+        aiohttp.ClientSession() as session,
+        live_sources(config, seams, session) as live,
+    ):
+        sources = _recorded(recorder, live)
         settings = config.evidence
         investigator = build_rules_investigator(
             sources, FixedClock(now), settings.deadline, settings.lookback

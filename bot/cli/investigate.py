@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 from pydantic import TypeAdapter
 
-from bot.app.evidence import build_investigator
+from bot.app.evidence import open_investigator
 from bot.app.recording import record
 from bot.app.replay import firing, new_case, replay
 from bot.app.seams import Seams
@@ -65,8 +65,11 @@ async def _look(config: Config, path: Path) -> tuple[Case, Investigation]:
         _body(path), str(path), now, limits=config.limits, missing_severity=config.grouping.missing_severity
     )
     case = new_case(alerts, now, secrets.token_hex, router(config), grouping(config))
-    async with aiohttp.ClientSession() as session:
-        return case, await build_investigator(config, seams, session).investigate(case)
+    async with (
+        aiohttp.ClientSession() as session,
+        open_investigator(config, seams, session) as investigator,
+    ):
+        return case, await investigator.investigate(case)
 
 
 def _as_json(answer: Investigation) -> str:

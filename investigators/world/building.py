@@ -85,7 +85,7 @@ def build_world(
     tracks: dict[bool, list[Track]] = {False: [], True: []}
     lines: dict[bool, list[Line]] = {False: [], True: []}
     spans: dict[bool, list[TraceSpan]] = {False: [], True: []}
-    changes: dict[str, Change] = {}
+    changes: dict[tuple[str, str], Change] = {}
     asked: dict[str, list[Evidence]] = {}
     for query, evidence in answers:
         asked.setdefault(query.kind, []).append(evidence)
@@ -101,7 +101,7 @@ def build_world(
             case SpanQuery():
                 spans[query.healthy] += evidence.spans
             case ChangeQuery():
-                changes |= {change.id: change for change in evidence.changes}
+                changes |= {(change.kind, change.id): change for change in evidence.changes}
             case _:
                 pass
     ordered = sorted(lines[False], key=_line_order)
@@ -196,10 +196,10 @@ def _declared(evidence: Evidence, kinds: dict[str, str], edges: list[Edge]) -> N
 
 def _observed(spans: Sequence[TraceSpan]) -> list[Edge]:
     """A span whose parent is in another service is a call; so is a client span that names its peer."""
-    owner = {span.span_id: span.service for span in spans}
+    owner = {(span.trace_id, span.span_id): span.service for span in spans}
     seen: dict[tuple[str, str], datetime] = {}
     for span in spans:
-        caller = owner.get(span.parent_id or "")
+        caller = owner.get((span.trace_id, span.parent_id or ""))
         pair = (caller, span.service) if caller and caller != span.service else None
         if pair is None and span.peer and span.peer != span.service:
             pair = (span.service, span.peer)
