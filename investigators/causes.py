@@ -34,6 +34,8 @@ _UNRELATED = 0.5
 _STEP = 0.97
 _ENOUGH_WEIGHT = 6.0
 """Nats from which on the evidence of changes tells objects apart."""
+_SHIFTS = frozenset({"latency_shift", "error_rate_shift"})
+"""That something is slower or fails is its fault only as far as the trouble was traced to it."""
 _KIND_OF_NODE = frozenset({"node", "host"})
 
 
@@ -92,7 +94,8 @@ def world_candidates(
     for fact in facts:
         if fact.verdict is FactVerdict.FOUND and fact.subject_kind:
             about.setdefault(fact.subject, []).append(fact)
-            if fact.kind in FAULTS and FAULTS[fact.kind].weight > 0:
+            shifted = fact.kind in _SHIFTS and "nats" not in fact.values
+            if fact.kind in FAULTS and FAULTS[fact.kind].weight > 0 and not shifted:
                 found.setdefault((fact.subject, fact.subject_kind, fact.kind), []).append(fact)
     disputed = {(one.subject, one.kind) for c in conflicts for one in (c.one, c.other)}
     candidates = []

@@ -43,7 +43,8 @@ _NAMESPACE_LABELS = (
 _NAMESPACED = (
     "Pod", "Event", "Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job", "CronJob", "Service",
     "Endpoints", "EndpointSlice", "Ingress", "NetworkPolicy", "PersistentVolumeClaim", "ConfigMap", "Secret",
-    "ServiceAccount", "ControllerRevision", "ResourceQuota", "LimitRange", "HorizontalPodAutoscaler", "PodDisruptionBudget",
+    "ServiceAccount", "ControllerRevision", "ResourceQuota", "LimitRange", "HorizontalPodAutoscaler",
+    "PodDisruptionBudget",
     "RoleBinding", "Role", "HTTPRoute", "Gateway", "VirtualService", "DestinationRule", "PeerAuthentication",
     "Certificate",
 )  # fmt: skip

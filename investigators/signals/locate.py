@@ -52,8 +52,9 @@ def locate(world: World) -> Located:
     """Everything that speaks for an object, added up."""
     curves = curves_of(world.tracks)
     wanted = _wanted(world)
-    found = deviations(world, curves, wanted)
-    strength, painless = _strength(world, curves, found, wanted)
+    found, judged = deviations(world, curves, wanted)
+    known = [curve for curve in curves if curve.identity in judged]
+    strength, painless = _strength(world, known, found, wanted)
     metrics = assign(found, curves, world.graph, world.subjects, wanted)
     healthy, since = split(world.spans, world.healthy_spans, world.onset)
     lost = delays(healthy, since)
