@@ -221,7 +221,7 @@ OTHERS = (
        r"LOADING Redis is loading the dataset|Connection closed by server", "redis"),
     _p("connection_lost", "nobrokersavailable|run out of available brokers",
        r"NoBrokersAvailable|run out of available brokers", "kafka"),
-    _p("unavailable", "outbound|",
+    _p("unavailable", "outbound",
        r"\" 50[34] [A-Z,]+ .*outbound\|(?P<port>\d+)\|[^|]*\|(?P<host>[\w.-]+)"),
     _p("connection_refused", "refus|error 111|errno 111",
        r"connection refused|ECONNREFUSED|Connection to (?P<host>[\w.-]+):(?P<port>\d+) refused|"

@@ -163,7 +163,8 @@ CASES = [
             SHOP,
             logs={
                 "cart": [
-                    "RequestTimeTooSkewed: The difference between the request time and the "
+                    "An error occurred (RequestTimeTooSkewed) when calling PutObject: The "
+                    "difference between the request time and the "
                     "current time is too large."
                 ]
             },
