@@ -132,7 +132,8 @@ def _candidate(
     pointed = place.pointed_at(name, kind)
     if pointed is not None:
         # What objects say of themselves needs little pointing at; what is only compared needs it all.
-        score *= 0.5 + 0.5 * pointed if fault in COMPARED else 0.85 + 0.15 * pointed
+        compared = all("nats" in fact.values for fact in direct)
+        score *= 0.5 + 0.5 * pointed if compared else 0.85 + 0.15 * pointed
     score += _SUPPORT * min(4, len({fact.kind for fact in supporting}))
     if disputed:
         score = min(score, CONFLICT_CAP)

@@ -24,6 +24,7 @@ _FULL = 30.0
 _DOUBT = 12.0
 _CLEAR_Z = 6.0
 _SLIGHT = 0.1
+_ANYWHERE, _ANYWHERE_TRACED = 0.7, 0.2
 _HIGHEST = 0.92
 _GAP_DOMINATES = 3.0
 _RESOURCES: Mapping[Meaning, str] = {
@@ -110,7 +111,8 @@ def _strength(
         if one.curve.object in world.subjects and one.curve.meaning in meanings and one.excess > 0
     ]
     if not looked:
-        return 0.7, False
+        # Where nobody says what is in pain, traces tell better than series what is.
+        return (_ANYWHERE_TRACED if world.spans else _ANYWHERE), False
     worst = max(pained, default=0.0)
     return min(1.0, worst / _CLEAR_Z), bool(wanted) and worst < 0.5 * _CLEAR_Z
 
