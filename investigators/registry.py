@@ -27,7 +27,7 @@ from investigators.hypotheses import Candidate, rank, settle
 from investigators.pack import Pack
 from investigators.plan import Plan, make_plan
 from investigators.ports import Case, Investigation
-from investigators.queries import Sources
+from investigators.queries import ObjectQuery, Sources
 from investigators.signals.locate import Located, locate
 from investigators.similar import similar
 from investigators.wide import WideAsk, first_asks, second_asks
@@ -87,7 +87,8 @@ class DeterministicInvestigator:
 
     async def _gather(self, case: Case, plan: Plan, entities: tuple[Entity, ...]) -> tuple[Answer, ...]:
         asks = first_asks(case, entities, [entity.subject for entity in entities], plan.window)
-        first = self._deadline * _FIRST_SHARE
+        follows = any(ObjectQuery in source.answers for source in self._sources.wide)
+        first = self._deadline * _FIRST_SHARE if follows else self._deadline
         answers = await gather(case, plan, asks, entities, self._sources, first, self._clock)
         if not any(answer.query is not None and answer.evidence.objects for answer in answers):
             return answers
