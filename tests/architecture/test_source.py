@@ -45,6 +45,7 @@ BOUNDARIES = {
     "bot/commands/inbound.py": 1,  # one event
     "bot/workflow/delivery.py": 1,  # one message
     "bot/workflow/intake.py": 1,  # one alert
+    "bot/evaluation/running.py": 1,  # one case
     "bot/cli/service.py": 1,  # the last one: said, then the process ends
     "investigators/registry.py": 1,  # one rule
     "bot/supervisor.py": 1,  # a broken stage of stopping must not keep the others from closing

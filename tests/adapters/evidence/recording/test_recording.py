@@ -72,10 +72,12 @@ async def recorded(
 ) -> tuple[Investigation, list[Evidence]]:
     """Investigate and record; ``questions`` are put to the wide sources besides."""
     recorder = Recorder(directory)
+    listened = tuple(recorder.wide(source) for source in wide)
     engine = DeterministicInvestigator(
         Sources(
             metrics=tuple(recorder.metrics(source) for source in metrics),
             hosts=tuple(recorder.host(source) for source in hosts),
+            wide=listened,
         ),
         FixedClock(asked.now),
         timedelta(seconds=deadline),
@@ -83,7 +85,7 @@ async def recorded(
     )
     answer = await engine.investigate(asked)
     told = []
-    for source in [recorder.wide(source) for source in wide]:
+    for source in listened:
         for query in questions:
             if source.covers(query):
                 told.append(await source.ask(query, HOUR, "subject"))
@@ -285,7 +287,8 @@ async def test_what_the_parts_reproduce_is_not_written_twice(tmp_path: Path, sna
     )
     lines = [json.loads(line) for line in (tmp_path / "r/recorded/answers.jsonl").read_text().splitlines()]
     answers = [json.loads(line["question"])[1].split(" ")[0] for line in lines if "answer" in line]
-    assert answers == []
+    # The investigation asks for these too; their answers are cut, so they are kept as they were.
+    assert set(answers) <= {"log.lines", "trace.spans"}
 
 
 async def test_a_recording_answers_new_questions_from_its_parts(tmp_path: Path, snapshot: Snapshot) -> None:
