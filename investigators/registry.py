@@ -28,7 +28,7 @@ from investigators.pack import Pack
 from investigators.plan import Plan, make_plan
 from investigators.ports import Case, Investigation
 from investigators.queries import ObjectQuery, Sources
-from investigators.signals.locate import Located, locate
+from investigators.signals.locate import WITNESSES, Located, Witness, locate
 from investigators.similar import similar
 from investigators.wide import WideAsk, first_asks, second_asks
 from investigators.world.building import build_world
@@ -41,13 +41,13 @@ _FIRST_SHARE = 0.7
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What judges: rules about one object of the alerts, rules about the whole world, and whether changes
-    over time and changes made on purpose are looked at. All of it by default; less to see what each part is
-    worth."""
+    """What judges: rules about one object of the alerts, rules about the whole world, what is compared with
+    healthy times, and whether changes made on purpose are looked at. All of it by default; less to see what
+    each part is worth."""
 
     entity: tuple[Rule, ...] = RULES
     world: tuple[WorldRule, ...] = WORLD_RULES
-    compare: bool = True
+    compare: frozenset[Witness] = WITNESSES
     blame_changes: bool = True
 
 
@@ -112,7 +112,7 @@ def judge(pack: Pack, rules: Rules | None = None) -> Findings:
     rules = rules or Rules()
     world = _world(pack)
     trouble: dict[Gap, None] = {}
-    located = _guarded("locate", partial(locate, world), Located(), trouble) if rules.compare else Located()
+    located = _guarded("locate", partial(locate, world, rules.compare), Located(), trouble)
     raw = [*_entity_facts(pack, rules.entity, trouble), *_world_facts(world, rules.world, trouble)]
     raw += located.facts
     verdict_on_changes = None

@@ -8,6 +8,7 @@ from typing import Protocol
 import aiohttp
 
 from bot.domain.clock import Clock
+from bot.domain.errors import ConfigError
 from config.schema import Config
 from investigators.queries import EvidenceSource
 
@@ -31,7 +32,11 @@ def record_sources(config: Config, session: aiohttp.ClientSession, clock: Clock)
         sources += [gitlab_changes(section, session, clock) for section in evidence.gitlab]
         sources += [teamcity_changes(section, session, clock) for section in evidence.teamcity]
     if evidence.fleet:
-        from adapters.evidence.fleet import FleetHosts
+        try:
+            from adapters.evidence.fleet import FleetHosts
+        except ModuleNotFoundError as error:
+            remedy = "its SQL parser is not installed; install it with: pip install 'assent[fleet]'"
+            raise ConfigError([f"evidence.fleet: {remedy}"]) from error
 
         sources += [FleetHosts(section, session, clock) for section in evidence.fleet]
     if evidence.jira:

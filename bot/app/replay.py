@@ -25,7 +25,7 @@ from config.alerts import Grouping, Limits
 from config.looking import Evidence as EvidenceSettings
 from investigators.ports import Case, Investigation, Investigator
 from investigators.queries import Sources
-from investigators.registry import DeterministicInvestigator
+from investigators.registry import DeterministicInvestigator, Rules
 
 _DEADLINE = timedelta(minutes=10)
 """A directory answers in milliseconds; the answer must not depend on how busy the machine is."""
@@ -49,8 +49,9 @@ class Saved:
     lookback: timedelta
 
 
-async def replay(directory: Path) -> tuple[Case, Investigation]:
-    """Investigate a directory. The same directory gives the same investigation, to the byte.
+async def replay(directory: Path, rules: Rules | None = None) -> tuple[Case, Investigation]:
+    """Investigate a directory, with all rules or some. The same directory gives the same investigation, to
+    the byte.
 
     Raises InputError for a directory that is none, or holds no alert.
     """
@@ -59,7 +60,9 @@ async def replay(directory: Path) -> tuple[Case, Investigation]:
     now = await asyncio.to_thread(lambda: snapshot.now)
     saved = await asyncio.to_thread(_saved, snapshot, now)
     sources = await asyncio.to_thread(replay_sources, snapshot)
-    investigator = build_rules_investigator(sources, FixedClock(saved.case.now), _DEADLINE, saved.lookback)
+    investigator = build_rules_investigator(
+        sources, FixedClock(saved.case.now), _DEADLINE, saved.lookback, rules
+    )
     return saved.case, await investigator.investigate(saved.case)
 
 
@@ -69,10 +72,14 @@ def replay_sources(snapshot: Snapshot | Path) -> Sources:
 
 
 def build_rules_investigator(
-    sources: Sources, clock: FixedClock, deadline: timedelta, lookback: timedelta
+    sources: Sources,
+    clock: FixedClock,
+    deadline: timedelta,
+    lookback: timedelta,
+    rules: Rules | None = None,
 ) -> Investigator:
     """The deterministic investigator at one moment."""
-    return DeterministicInvestigator(sources, clock=clock, deadline=deadline, lookback=lookback)
+    return DeterministicInvestigator(sources, clock=clock, deadline=deadline, lookback=lookback, rules=rules)
 
 
 def _saved(snapshot: Snapshot, now: datetime) -> Saved:

@@ -20,6 +20,7 @@ from bot.app.replay import replay
 from bot.domain.redaction import clean
 from bot.evaluation.cases import CaseFile
 from bot.evaluation.scoring import Score, ranked_of, score
+from investigators.registry import Rules
 
 _KIB = 1 if sys.platform == "darwin" else 1024
 
@@ -32,11 +33,12 @@ class Outcome:
     peak_bytes: int
 
 
-def run_case(case: CaseFile) -> Outcome:
-    """Investigate one case in this process. Never raises: what broke is in the report."""
+def run_case(case: CaseFile, rules: Rules | None = None) -> Outcome:
+    """Investigate one case in this process, with all rules or some. Never raises: what broke is in the
+    report."""
     began = time.perf_counter()
     try:
-        _, answer = asyncio.run(replay(case.path))
+        _, answer = asyncio.run(replay(case.path, rules))
     except Exception as error:  # noqa: BLE001 - one case, and the report says what broke
         return _broken(case, _told(error), time.perf_counter() - began)
     seconds = time.perf_counter() - began

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from math import exp, log
 
 from bot.domain.evidence import Evidence, Fact, TraceSpan
@@ -49,17 +50,28 @@ class Located:
     painless: bool = False
 
 
-def locate(world: World) -> Located:
+class Witness(StrEnum):
+    """What is compared with a time in which all was well."""
+
+    SERIES = "series"
+    DELAYS = "delays"
+    BEHAVIOUR = "behaviour"
+
+
+WITNESSES = frozenset(Witness)
+
+
+def locate(world: World, witnesses: Collection[Witness] = WITNESSES) -> Located:
     """Everything that speaks for an object, added up."""
-    curves = curves_of(world.tracks)
+    curves = curves_of(world.tracks) if Witness.SERIES in witnesses else []
     wanted = _wanted(world)
     found, judged = deviations(world, curves, wanted)
     known = [curve for curve in curves if curve.identity in judged]
     strength, painless = _strength(world, known, found, wanted)
     metrics = assign(found, curves, world.graph, world.subjects, wanted)
     healthy, since = split(world.spans, world.healthy_spans, world.onset)
-    lost = delays(healthy, since)
-    ways = _ways(world, healthy, since)
+    lost = delays(healthy, since) if Witness.DELAYS in witnesses else ()
+    ways = _ways(world, healthy, since) if Witness.BEHAVIOUR in witnesses else ()
     weights: dict[str, float] = {}
     for one in metrics:
         own = min(1.0, one.why.z / 10)
