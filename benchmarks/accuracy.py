@@ -23,10 +23,15 @@ from bot.evaluation.running import run_case, run_cases
 from investigators.registry import Rules
 from investigators.signals.locate import WITNESSES, Witness
 
+def _rootcausebench(source: Path, target: Path) -> None:
+    for case in rootcausebench.cases(source):
+        rootcausebench.convert(case, target / case.name)
+
+
 _SETS: Mapping[str, tuple[str, Callable[[Path, Path], object]]] = {
     "nezha": ("nezha-trainticket", nezha.convert),
     "petshop": ("petshop", petshop.convert),
-    "rootcausebench": ("rootcausebench", rootcausebench.convert),
+    "rootcausebench": ("rootcausebench", _rootcausebench),
 }
 _SETTINGS: Mapping[str, Rules] = {
     "everything": Rules(),

@@ -112,22 +112,34 @@ def behaviours(
 def _sequences(
     spans: Sequence[TraceSpan], lines: Sequence[Line], vocabulary: Vocabulary
 ) -> tuple[Mapping[str, TraceSpan], Mapping[str, tuple[Event, ...]]]:
-    by_id = {span.span_id: span for span in spans}
+    by_id = {_id(span): span for span in spans}
     events: dict[str, list[tuple[float, Event]]] = {}
+    owners: dict[str, str | None] = {}
     for span in spans:
-        if span.parent_id in by_id:
+        # An id that several traces use does not say whose a line is.
+        owners[span.span_id] = _id(span) if span.span_id not in owners else None
+        if _above(span) in by_id:
             call = ("call", span.service, span.operation)
-            events.setdefault(span.parent_id or "", []).append((span.start.timestamp(), call))
+            events.setdefault(_above(span), []).append((span.start.timestamp(), call))
     for line in lines:
-        if line.span_id in by_id and line.at is not None:
+        owner = owners.get(line.span_id)
+        if owner is not None and line.at is not None:
             number = vocabulary.number(line.service, line.level, line.text)
             event = ("line", line.level, str(number))
-            events.setdefault(line.span_id, []).append((line.at.timestamp(), event))
+            events.setdefault(owner, []).append((line.at.timestamp(), event))
     sequences = {}
     for span_id in by_id:
         inside = sorted(events.get(span_id, ()), key=lambda one: one[0])
         sequences[span_id] = (_BEGIN, *(event for _, event in inside), _END)
     return by_id, sequences
+
+
+def _id(span: TraceSpan) -> str:
+    return f"{span.trace_id}/{span.span_id}"
+
+
+def _above(span: TraceSpan) -> str:
+    return f"{span.trace_id}/{span.parent_id or ''}"
 
 
 def _is_bad(event: Event) -> bool:
@@ -141,7 +153,7 @@ def _escalated(spans: Mapping[str, TraceSpan], sequences: Mapping[str, tuple[Eve
     """Spans after which their caller goes on with an error: no example of how it should be."""
     found = set()
     for span_id, span in spans.items():
-        around = sequences.get(span.parent_id or "")
+        around = sequences.get(_above(span))
         me = ("call", span.service, span.operation)
         if around and any(a == me and _is_bad(b) for a, b in pairwise(around)):
             found.add(span_id)
@@ -249,7 +261,7 @@ def _strongest_below(
     for span_id, steps in shown.items():
         service = spans[span_id].service
         strength = max(abs(changed[step]) for step in steps)
-        above = spans[span_id].parent_id or ""
+        above = _above(spans[span_id])
         visited = {span_id}
         while above in spans and above not in visited:
             visited.add(above)
@@ -257,7 +269,7 @@ def _strongest_below(
             if known.get(service, 0.0) >= strength:
                 break
             known[service] = strength
-            above = spans[above].parent_id or ""
+            above = _above(spans[above])
     return below
 
 

@@ -115,20 +115,23 @@ def _times(
     spans: Sequence[TraceSpan],
 ) -> tuple[dict[tuple[str, str], list[float]], dict[tuple[str, str], list[float]]]:
     """Milliseconds between client and server by (caller, callee), and inside by (service, operation)."""
-    by_id = {span.span_id: span for span in spans}
-    below: dict[str, list[TraceSpan]] = {}
+    # Some tracers use the same span ids again in other traces.
+    by_id = {(span.trace_id, span.span_id): span for span in spans}
+    below: dict[tuple[str, str], list[TraceSpan]] = {}
     for span in spans:
-        if span.parent_id in by_id:
-            below.setdefault(span.parent_id or "", []).append(span)
+        parent = (span.trace_id, span.parent_id or "")
+        if parent in by_id:
+            below.setdefault(parent, []).append(span)
     gaps: dict[tuple[str, str], list[float]] = {}
     own: dict[tuple[str, str], list[float]] = {}
     for span in spans:
-        parent = by_id.get(span.parent_id or "")
-        if parent is not None and parent.service != span.service and _alone(span, below[parent.span_id]):
-            gaps.setdefault((parent.service, span.service), []).append(
-                max(0.0, parent.duration_ms - span.duration_ms)
+        above = (span.trace_id, span.parent_id or "")
+        caller = by_id.get(above)
+        if caller is not None and caller.service != span.service and _alone(span, below[above]):
+            gaps.setdefault((caller.service, span.service), []).append(
+                max(0.0, caller.duration_ms - span.duration_ms)
             )
-        children = below.get(span.span_id, ())
+        children = below.get((span.trace_id, span.span_id), ())
         if not any(child.service != span.service for child in children):
             inside = span.duration_ms - sum(child.duration_ms for child in children)
             own.setdefault((span.service, span.operation), []).append(max(0.0, inside))
