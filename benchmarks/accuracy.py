@@ -23,6 +23,7 @@ from bot.evaluation.running import run_case, run_cases
 from investigators.registry import Rules
 from investigators.signals.locate import WITNESSES, Witness
 
+
 def _rootcausebench(source: Path, target: Path) -> None:
     for case in rootcausebench.cases(source):
         rootcausebench.convert(case, target / case.name)

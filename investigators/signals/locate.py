@@ -160,6 +160,8 @@ def _facts(
     resources = _resources(found)
     facts: list[Fact] = []
     for name in sorted(weights, key=lambda one: (-weights[one], one))[:_MOST_FACTS]:
+        if weights[name] <= 0:
+            continue
         sure = confidence(weights[name], greatest)
         subject = Subject(name=name, kind=world.graph.kinds.get(name, "service"))
         told = [

@@ -30,7 +30,7 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _BY_WORDS: tuple[tuple[Meaning, frozenset[str]], ...] = (
     (Meaning.THROTTLING, frozenset({"throttled", "throttling", "throttle"})),
     (Meaning.RESTARTS, frozenset({"restart", "restarts", "restarted"})),
-    (Meaning.LATENCY, frozenset({"latency", "duration", "elapsed", "delay", "rtt", "responsetime"})),
+    (Meaning.LATENCY, frozenset({"latency", "duration", "elapsed", "delay", "rtt", "slow", "slower"})),
     (
         Meaning.ERRORS,
         frozenset(
