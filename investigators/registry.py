@@ -104,7 +104,8 @@ def _follow_up(
     case: Case, entities: tuple[Entity, ...], answers: tuple[Answer, ...], window: Window
 ) -> tuple[WideAsk, ...]:
     about = entities[0].subject if entities else case.incident.title
-    return second_asks(_world(Pack(case=case, entities=entities, answers=answers)), entities, window, about)
+    world = _sound_world(Pack(case=case, entities=entities, answers=answers), {})
+    return second_asks(world, entities, window, about)
 
 
 def judge(pack: Pack, rules: Rules | None = None) -> Findings:
@@ -142,6 +143,22 @@ def judge(pack: Pack, rules: Rules | None = None) -> Findings:
 
 def _blamed(world: World) -> ChangeVerdict | None:
     return suspects(world, world.now)
+
+
+def _sound_world(pack: Pack, trouble: dict[Gap, None]) -> World:
+    """The world of every answer or, where that breaks, of every answer that does not break by itself."""
+    world = _guarded("world", partial(_world, pack), None, {})
+    if world is not None:
+        return world
+    kept = []
+    for answer in pack.answers:
+        alone = Pack(case=pack.case, entities=pack.entities, answers=(answer,))
+        if _guarded("world", partial(_world, alone), None, {}) is not None:
+            kept.append(answer)
+            continue
+        source, query = answer.evidence.source, answer.evidence.query
+        trouble[Gap(what=f"{source}: {query}", reason="the answer is malformed")] = None
+    return _world(Pack(case=pack.case, entities=pack.entities, answers=tuple(kept)))
 
 
 def _world(pack: Pack) -> World:

@@ -33,6 +33,8 @@ _NODE_LABELS = ("node", "nodename", "host", "hostname", "instance")
 _HOST_NAME = re.compile(
     r"(?<![\w.-])([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)(?:\.[a-z0-9-]+(?:\.svc[a-z.]*)?)?(?::\d+)?(?![\w-])"
 )
+_FAR_FUTURE = 32_503_680_000.0
+"""The year 3000, in epoch seconds."""
 _SPAN_IDS = ("span_id", "spanId", "spanid", "span")
 _LEVELS = {Level.FATAL: "fatal", Level.ERROR: "error", Level.WARNING: "warning", Level.PLAIN: ""}
 
@@ -182,13 +184,14 @@ def _declared(evidence: Evidence, kinds: dict[str, str], edges: list[Edge]) -> N
             continue
         kinds.setdefault(target, str(record.get("to_kind") or "service"))
         seen = record.get("seen_at")
+        moment = seen if isinstance(seen, int | float) and 0 <= seen < _FAR_FUTURE else None
         edges.append(
             Edge(
                 source=source,
                 target=target,
                 kind=str(record.get("kind") or "calls"),
                 origin=str(record.get("origin") or evidence.source),
-                seen_at=datetime.fromtimestamp(seen, UTC) if isinstance(seen, int | float) else None,
+                seen_at=None if moment is None else datetime.fromtimestamp(moment, UTC),
                 evidence_id=evidence.id,
             )
         )
