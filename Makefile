@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.stamp
 
-.PHONY: help venv demo test lint format docs bench clean
+.PHONY: help venv demo test lint format docs bench data accuracy clean
 
 help:
 	@echo "make demo    watch an incident from alert to verified fix, for real"
@@ -14,6 +14,7 @@ help:
 	@echo "make format  format the code"
 	@echo "make docs    write docs/configuration.md anew from the schema"
 	@echo "make bench   measure, against a baseline of the same run"
+	@echo "make accuracy DATA=DIR   score the public datasets, whose archives lie in DIR"
 	@echo "make clean   remove everything that was built"
 
 venv: $(READY)
@@ -46,6 +47,17 @@ docs: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
+
+# The archives are not ours to ship: docs/benchmarks.md says where they are from.
+data: $(READY)
+	@test -d "$(DATA)" || { echo "DATA must name the folder with the archives: make data DATA=DIR"; exit 1; }
+	@mkdir -p data
+	@for archive in "$(DATA)"/*.tar.xz; do tar xJf "$$archive" -C data; done
+	@ls data
+
+accuracy: data
+	$(BIN)/python -m benchmarks.accuracy --data data
+	$(BIN)/python -m benchmarks.rootcausebench --data data/rootcausebench
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
