@@ -32,6 +32,8 @@ _FAR = 0.6
 """Nearness of what depends on the alert's object, rather than the other way round."""
 _UNRELATED = 0.5
 _STEP = 0.97
+_TOLD = 0.5
+"""From here on a specific fault of an object is sure enough to be named before the change behind it."""
 _ENOUGH_WEIGHT = 6.0
 """Nats from which on the evidence of changes tells objects apart."""
 _SHIFTS = frozenset({"latency_shift", "error_rate_shift"})
@@ -108,7 +110,22 @@ def world_candidates(
                 place, (name, kind, fault), direct, supporting, evidence, entity, (name, fault) in disputed
             )
         )
-    return tuple(sorted(_demoted(world, candidates), key=_order))
+    return tuple(sorted(_what_before_why(_demoted(world, candidates)), key=_order))
+
+
+def _what_before_why(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """A change is why something is broken; what is broken, where a rule can tell, goes before it."""
+    told: dict[str, float] = {}
+    for candidate in candidates:
+        one = candidate.hypothesis
+        if one.fault not in COMPARED and one.score >= _TOLD:
+            told[one.object] = max(told.get(one.object, 0.0), one.score)
+    return [
+        replace(candidate, hypothesis=replace(one, score=round(min(one.score, told[one.object] - 0.01), 3)))
+        if (one := candidate.hypothesis).fault == "bad_change" and one.object in told
+        else candidate
+        for candidate in candidates
+    ]
 
 
 def _order(candidate: Candidate) -> tuple[float, str, str]:

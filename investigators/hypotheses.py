@@ -223,7 +223,7 @@ def _kind_of(entity: Entity, subject: str) -> str:
         return "volume"
     if entity.machine or subject == entity.machine_name:
         return "host"
-    return "process" if entity.process == subject else "service"
+    return "service"
 
 
 def relevance(entity: Entity, fact: Fact) -> bool:

@@ -11,10 +11,11 @@ from functools import partial
 from typing import TypeVar
 
 from bot.domain.clock import Clock
-from bot.domain.diagnosis import Gap
+from bot.domain.diagnosis import Gap, Suspect
 from bot.domain.evidence import Fact, Window
 from bot.domain.ids import EvidenceId
 from investigators.causes import world_candidates
+from investigators.changes.linking import linked
 from investigators.changes.verdict import ChangeVerdict, suspects
 from investigators.critic import criticise
 from investigators.diagnosis import Findings, write_diagnosis
@@ -127,15 +128,24 @@ def judge(pack: Pack, rules: Rules | None = None) -> Findings:
         rank(pack.entities, facts, conflicts, evidence),
         world_candidates(world, located, facts, conflicts, evidence, pack.entities),
     )
+    verdict = criticise(candidates, unique)
+    suspected: tuple[Suspect, ...] = ()
+    nobody: bool | None = None
+    if verdict_on_changes is not None:
+        suspected, nobody = verdict_on_changes.suspects, verdict_on_changes.no_culprit
+        if not suspected:
+            # No diff explains the symptom; one may still have set what a rule found broken.
+            suspected = linked(world, [candidate.hypothesis for candidate in verdict.standing])
+            nobody = not suspected and nobody
     past = [one for item in world.looked("incident.past") for one in item.objects]
     return Findings(
         pack=pack,
         facts=facts,
         conflicts=conflicts,
-        verdict=criticise(candidates, unique),
+        verdict=verdict,
         trouble=tuple(trouble),
-        suspects=verdict_on_changes.suspects if verdict_on_changes is not None else (),
-        no_culprit=verdict_on_changes.no_culprit if verdict_on_changes is not None else None,
+        suspects=suspected,
+        no_culprit=nobody,
         similar=similar(facts, pack.case, past),
         painless=located.painless,
     )

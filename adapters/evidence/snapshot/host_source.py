@@ -68,7 +68,12 @@ class SnapshotHost:
         return f"cat hosts/{self._host}/{TABLES[part][1]}.json"
 
     async def processes(self, query: HostQuery, window: Window) -> Evidence:
-        return await self._records("processes", query, window, lambda rows: _processes(rows, query.process))
+        return await self._records(
+            "processes",
+            query,
+            window,
+            lambda rows: _processes(rows, query.process) + self._not_running(rows, query.process),
+        )
 
     async def resources(self, query: HostQuery, window: Window) -> Evidence:
         return await self._records("resources", query, window, lambda rows: list(rows[:1]))
@@ -128,10 +133,31 @@ class SnapshotHost:
 
     def _process(self, labels: Mapping[str, str]) -> str | None:
         try:
-            names = {str(row.get("name")) for row in self._rows("processes")}
+            names = {str(row.get("name")) for row in (*self._rows("processes"), *self._ended())}
         except Malformed:
             return None
         return next((labels[key] for key in _PROCESS_LABELS if labels.get(key) in names), None)
+
+    def _ended(self) -> list[Record]:
+        """Exits on record; none where nobody wrote them down."""
+        try:
+            return self._rows("exits")
+        except (Malformed, ValueError, KeyError):
+            return []
+
+    def _not_running(self, rows: Sequence[Record], process: str | None) -> list[Record]:
+        """Processes that the table of exits knows and the table of processes does not have."""
+        running = {row.get("name") for row in rows}
+        missing: list[Record] = [
+            {
+                "name": row.get("name"),
+                "pid": whole(row, "pid"),
+                "status": "not_running",
+            }
+            for row in self._ended()
+            if row.get("name") not in running and process in (None, row.get("name"))
+        ]
+        return missing[-1:]
 
     def _ports(self, rows: Sequence[Record], process: str | None) -> list[Record]:
         names: dict[int | None, str] = {}
