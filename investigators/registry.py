@@ -33,6 +33,7 @@ from investigators.signals.locate import WITNESSES, Located, Witness, locate
 from investigators.similar import similar
 from investigators.wide import WideAsk, first_asks, second_asks
 from investigators.world.building import build_world
+from investigators.world.cluster import Cluster
 from investigators.world.world import World
 
 _Result = TypeVar("_Result")
@@ -105,8 +106,9 @@ def _follow_up(
     case: Case, entities: tuple[Entity, ...], answers: tuple[Answer, ...], window: Window
 ) -> tuple[WideAsk, ...]:
     about = entities[0].subject if entities else case.incident.title
-    world = _sound_world(Pack(case=case, entities=entities, answers=answers), {})
-    return second_asks(world, entities, window, about)
+    objects = [(a.query.object_kind, a.evidence) for a in answers if isinstance(a.query, ObjectQuery)]
+    cluster = _guarded("cluster", partial(Cluster.build, objects), Cluster(), {})
+    return second_asks(cluster, entities, window, about)
 
 
 def judge(pack: Pack, rules: Rules | None = None) -> Findings:

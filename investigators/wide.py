@@ -24,7 +24,7 @@ from investigators.queries import (
     TableQuery,
     TicketQuery,
 )
-from investigators.world.world import World
+from investigators.world.cluster import Cluster
 
 CHANGES_BEFORE = timedelta(hours=24)
 """How far back changes are listed: a leak shows hours after its deploy. What is older than two hours counts
@@ -103,11 +103,12 @@ def first_asks(
     return tuple(asks)
 
 
-def second_asks(world: World, entities: Sequence[Entity], window: Window, about: str) -> tuple[WideAsk, ...]:
+def second_asks(
+    cluster: Cluster, entities: Sequence[Entity], window: Window, about: str
+) -> tuple[WideAsk, ...]:
     """What the first answers call for: the last words of pods that crashed, the whole cluster where the
     alert's namespace held nothing."""
     asks: list[WideAsk] = []
-    cluster = world.cluster
     if namespaces_of(entities) and cluster.asked and not cluster.of("Pod"):
         asks += [
             _ask(about, window, ObjectQuery(object_kind=kind)) for kind in ("Pod", "Event", "Deployment")

@@ -20,6 +20,7 @@ from bot.app.replay import replay
 from bot.domain.redaction import clean
 from bot.evaluation.cases import CaseFile
 from bot.evaluation.scoring import Score, ranked_of, score
+from investigators.ports import Investigation
 from investigators.registry import Rules
 
 _KIB = 1 if sys.platform == "darwin" else 1024
@@ -37,11 +38,19 @@ def run_case(case: CaseFile, rules: Rules | None = None) -> Outcome:
     """Investigate one case in this process, with all rules or some. Never raises: what broke is in the
     report."""
     began = time.perf_counter()
+    told: list[Investigation] = []
+
+    async def look() -> None:
+        # Not as the task's result: asyncio formats the whole task when it puts the signal handler back.
+        _, found = await replay(case.path, rules)
+        told.append(found)
+
     try:
-        _, answer = asyncio.run(replay(case.path, rules))
+        asyncio.run(look())
     except Exception as error:  # noqa: BLE001 - one case, and the report says what broke
         return _broken(case, _told(error), time.perf_counter() - began)
     seconds = time.perf_counter() - began
+    (answer,) = told
     diagnosis = answer.diagnosis
     right = None if case.expected is None else score(case.expected, diagnosis)
     return Outcome(
