@@ -1,0 +1,1 @@
+"""World snapshots of our own: recorded from real servers that are really broken, and generated clusters."""

@@ -1,0 +1,10 @@
+"""Every scenario that is recorded, by the name of its case."""
+
+from __future__ import annotations
+
+from benchmarks.scenarios import processes
+from benchmarks.scenarios.box import Scenario
+
+
+def scenarios() -> dict[str, Scenario]:
+    return {**processes.SCENARIOS}
