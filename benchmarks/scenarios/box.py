@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +33,8 @@ class Box:
         self.changes: list[dict[str, Any]] = []
         self.edges: list[tuple[str, str, str]] = []
         self.kinds: dict[str, str] = {}
+        self.homes: list[Path] = []
+        self.spans: Path | None = None
         self.webhook: Webhook
         self.metrics: Metrics
         self.alert: dict[str, Any] | None = None
@@ -61,15 +63,9 @@ class Box:
         self.children.append(child)
         self.stack.push_async_callback(child.stop)
 
-    @property
-    def spans(self) -> Path | None:
-        return self._spans
-
-    _spans: Path | None = None
-
     def traced(self) -> None:
         """Services that are started after this write spans."""
-        self._spans = self.folder / "spans.jsonl"
+        self.spans = self.folder / "spans.jsonl"
 
     async def node(self, mount: Path | None, *collectors: str) -> None:
         """The machine's own exporter, as job ``node``."""
@@ -102,7 +98,7 @@ class Box:
         """Look at everything now. The scenario may tidy up after it."""
         assert self.alert is not None
         self.recorded = await Capture(
-            folder=self.folder,
+            folders=[self.folder, *self.homes],
             children=self.children,
             jobs=[one.job for one in self.targets],
             metrics=self.metrics,
@@ -160,7 +156,3 @@ def failing(service: str, share: float = 0.2, wait: str = "2s") -> dict[str, Any
         f'sum by (service, instance) (rate(http_requests_total{{service="{service}"}}[10s])) > {share}'
     )
     return rule("HighErrorRate", expr, f"more than {share:.0%} of {service}'s orders fail", wait=wait)
-
-
-def names(causes: Sequence[str]) -> str:
-    return ", ".join(causes)

@@ -58,7 +58,7 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capture:
-    folder: Path
+    folders: Sequence[Path]
     children: Sequence[Child]
     jobs: Sequence[str]
     metrics: Metrics
@@ -123,7 +123,7 @@ class Capture:
             (interpreter(), "/usr/bin/python3"),
         ]
         found += [(str(path), f"/srv/{path.name.rpartition('-')[2]}") for path in self.mounts]
-        found.append((str(self.folder), "/srv"))
+        found += [(str(one), "/srv") for one in self.folders]
         virtual = Path(__file__).parents[2] / ".venv"
         found += [(str(one), "/opt/venv") for one in (virtual.resolve(), virtual)]
         name = socket.gethostname()

@@ -22,8 +22,8 @@ _UNPRIVILEGED = 61_000
 
 
 def interpreter() -> str:
-    """An interpreter outside the virtual environment: what the service needs is in the standard library."""
-    return getattr(sys, "_base_executable", "") or sys.executable
+    """The system's interpreter, which other users may run too: the service needs the standard library alone."""
+    return shutil.which("python3", path="/usr/bin:/usr/local/bin") or sys.executable
 
 
 @dataclass(slots=True, kw_only=True)
@@ -141,7 +141,5 @@ class SmallService(Child):
 
     async def do(self, fault: str) -> None:
         async with aiohttp.ClientSession() as session:
-            async with session.post(
-                f"{self.scheme}://127.0.0.1:{self.port}/do/{fault}", ssl=False
-            ) as answer:
+            async with session.post(f"{self.scheme}://127.0.0.1:{self.port}/do/{fault}", ssl=False) as answer:
                 answer.raise_for_status()

@@ -11,7 +11,14 @@ from typing import Any
 import psutil
 
 Rows = list[dict[str, Any]]
-_STATES = {"running": "R", "sleeping": "S", "disk-sleep": "D", "stopped": "T", "tracing-stop": "t", "zombie": "Z"}
+_STATES = {
+    "running": "R",
+    "sleeping": "S",
+    "disk-sleep": "D",
+    "stopped": "T",
+    "tracing-stop": "t",
+    "zombie": "Z",
+}
 
 
 def processes(roots: Sequence[int]) -> Rows:

@@ -11,6 +11,8 @@ import yaml
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
+    """``kind`` "" leaves open what the object is called: it is right under any."""
+
     object: str
     fault: str
     kind: str = "service"
@@ -30,7 +32,8 @@ class Truth:
         found: dict[str, Any] = {"healthy": self.healthy}
         if self.causes:
             found["causes"] = [
-                {"object": one.object, "object_kind": one.kind, "fault": one.fault} for one in self.causes
+                {"object": one.object, **({"object_kind": one.kind} if one.kind else {}), "fault": one.fault}
+                for one in self.causes
             ]
         if self.culprit is not None:
             found["culprit_change"] = None if self.culprit == "none" else self.culprit
