@@ -1,8 +1,8 @@
 """The configuration file as frozen models: unknown keys are refused, secrets never print.
 
 The sections stand by what they are about in :mod:`config.alerts`, :mod:`config.looking`,
-:mod:`config.investigation`, :mod:`config.people` and :mod:`config.acting`; all of them are importable from
-here.
+:mod:`config.records`, :mod:`config.investigation`, :mod:`config.people` and :mod:`config.acting`; all of them
+are importable from here.
 """
 
 from __future__ import annotations
@@ -35,8 +35,32 @@ from config.alerts import (
     Suggest,
 )
 from config.investigation import Investigation
-from config.looking import Evidence, HostEvidence, HttpAuth, PrometheusSource, WatchedProcess
+from config.looking import (
+    Evidence,
+    HostEvidence,
+    HttpAuth,
+    KubernetesSource,
+    LokiLabels,
+    LokiSource,
+    PrometheusSource,
+    SeqLabels,
+    SeqSource,
+    TraceSource,
+    WatchedProcess,
+)
 from config.people import Chat, ConsoleChat, MatrixChat, PersonEntry, Room
+from config.records import (
+    FleetSource,
+    GithubRepository,
+    GithubSource,
+    GitlabProject,
+    GitlabSource,
+    JiraSource,
+    RunbookHost,
+    Runbooks,
+    TeamcityBuild,
+    TeamcitySource,
+)
 from config.types import Duration, Name, Regex, Section
 
 __all__ = [
@@ -49,17 +73,26 @@ __all__ = [
     "Duration",
     "Evidence",
     "Execution",
+    "FleetSource",
     "Freeze",
+    "GithubRepository",
+    "GithubSource",
+    "GitlabProject",
+    "GitlabSource",
     "Grouping",
     "Heartbeat",
     "Hmac",
     "HostEvidence",
     "HttpAuth",
     "Investigation",
+    "JiraSource",
     "Keys",
+    "KubernetesSource",
     "Ledger",
     "Limits",
     "Listen",
+    "LokiLabels",
+    "LokiSource",
     "ManagedProcess",
     "MatrixChat",
     "Name",
@@ -69,11 +102,18 @@ __all__ = [
     "Regex",
     "Room",
     "RouteRule",
+    "RunbookHost",
+    "Runbooks",
     "Section",
+    "SeqLabels",
+    "SeqSource",
     "Source",
     "SourceAuth",
     "Suggest",
+    "TeamcityBuild",
+    "TeamcitySource",
     "Telemetry",
+    "TraceSource",
     "WatchedProcess",
 ]
 

@@ -17,13 +17,16 @@ from bot.domain.diagnosis import (
     DiagnosisVerdict,
     Gap,
     Origin,
+    Similar,
     SuggestedAction,
+    Suspect,
 )
 from bot.domain.evidence import Evidence, EvidenceStatus, Fact, FactVerdict
 from bot.domain.ids import DiagnosisId, EvidenceId
 from investigators.actions import STEPS, suggest
 from investigators.critic import Verdict
 from investigators.entities import Entity
+from investigators.facts.known import FAULTS
 from investigators.hypotheses import CONFLICT_CAP, WEIGHTS, Candidate, Conflict
 from investigators.pack import Pack
 from investigators.ports import Case
@@ -33,7 +36,7 @@ _LEAST_SCORE = 0.35
 _CLOSE = 0.10
 _CITATIONS = 12
 _RULED_OUT = 12
-_HYPOTHESES = 10
+_HYPOTHESES = 20
 _SAFE_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 
 TITLES: Mapping[str, str] = {
@@ -54,13 +57,18 @@ TITLES: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """All that the reasoning came to. ``trouble`` are gaps of our own, such as a rule that failed."""
+    """All that the reasoning came to. ``trouble`` are gaps of our own, such as a rule that failed;
+    ``painless``: what the alert is about was looked at and is as it normally is."""
 
     pack: Pack
     facts: tuple[Fact, ...]
     conflicts: tuple[Conflict, ...]
     verdict: Verdict
     trouble: tuple[Gap, ...]
+    suspects: tuple[Suspect, ...] = ()
+    no_culprit: bool | None = None
+    similar: tuple[Similar, ...] = ()
+    painless: bool = False
 
 
 def write_diagnosis(findings: Findings, at: datetime, seconds: float, *, more_entities: int) -> Diagnosis:
@@ -96,6 +104,9 @@ def write_diagnosis(findings: Findings, at: datetime, seconds: float, *, more_en
         facts=findings.facts,
         suggestion=suggestion,
         cost=Cost(seconds=seconds),
+        suspects=findings.suspects,
+        no_culprit=findings.no_culprit,
+        similar=findings.similar,
     )  # fmt: skip
 
 
@@ -133,7 +144,8 @@ def _verdict(findings: Findings, top: Candidate | None, band: Band) -> Diagnosis
             DiagnosisVerdict.NO_ACTION if top is not None or _looked(pack) else DiagnosisVerdict.INCONCLUSIVE
         )
     if top is None:
-        return DiagnosisVerdict.NO_ACTION if _passed(findings) else DiagnosisVerdict.INCONCLUSIVE
+        over = findings.painless or _passed(findings)
+        return DiagnosisVerdict.NO_ACTION if over else DiagnosisVerdict.INCONCLUSIVE
     return DiagnosisVerdict.ACTION_SUGGESTED if band is Band.LOW else DiagnosisVerdict.ACTION_NEEDED
 
 
@@ -149,7 +161,13 @@ def _passed(findings: Findings) -> bool:
 
 def _cause(top: Candidate) -> str:
     hypothesis = top.hypothesis
-    return f"{hypothesis.object}: {TITLES.get(hypothesis.fault, hypothesis.fault)}"
+    return f"{hypothesis.object}: {_title(hypothesis.fault)}"
+
+
+def _title(fault: str) -> str:
+    if fault in TITLES:
+        return TITLES[fault]
+    return FAULTS[fault].title if fault in FAULTS else fault.replace("_", " ")
 
 
 def _summary(
@@ -288,7 +306,8 @@ def _steps(
 ) -> tuple[str, ...]:
     steps: list[str] = []
     if top is not None:
-        steps += STEPS.get(top.hypothesis.fault, ())
+        fault = top.hypothesis.fault
+        steps += STEPS.get(fault) or (FAULTS[fault].steps if fault in FAULTS else ())
     if refusal is not None:
         steps.append(refusal)
     if recurrence is not None and suggestion is not None:

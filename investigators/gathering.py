@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from hashlib import sha256
 from itertools import islice, pairwise
+from typing import TypeVar
 
 from bot.domain.clock import Clock
 from bot.domain.evidence import Evidence, EvidenceStatus, Series, Window, content_digest
@@ -30,11 +31,18 @@ from investigators.plan import (
     TargetsAsk,
 )
 from investigators.ports import Case, HostQuery, HostSource, MetricSource
+from investigators.queries import EvidenceSource, LogQuery, Query, Sources, SpanQuery, SurveyQuery
+from investigators.wide import WideAsk
 
 MAX_SERIES = 500
 MAX_SAMPLES = 60_000
 MAX_LINES = 5_000
 MAX_RECORDS = 5_000
+MAX_SURVEY_SERIES = 20_000
+MAX_SURVEY_SAMPLES = 2_000_000
+MAX_WIDE = 50_000
+"""Lines, spans, changes or objects of one answer about the whole world."""
+_Item = TypeVar("_Item")
 _GRACE = 0.25
 """Seconds a cancelled source gets to clean up before we go on without it."""
 _CLOCK_SKEW = timedelta(minutes=5)
@@ -58,43 +66,47 @@ _HOST_KINDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One question and what one source said to it."""
+    """One question and what one source said to it; ``query`` is what a wide question came to."""
 
-    ask: Ask
+    ask: Ask | WideAsk
     evidence: Evidence
+    query: Query | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Call:
     """A question on its way to one source; ``manual`` is what a person can run instead."""
 
-    ask: Ask
+    ask: Ask | WideAsk
     source: str
     kind: str
     text: str
     window: Window
     manual: str | None
     start: Callable[[], Awaitable[Evidence]]
+    query: Query | None = None
 
 
 async def gather(
     case: Case,
     plan: Plan,
+    wide: Sequence[WideAsk],
     entities: Sequence[Entity],
-    metrics: Sequence[MetricSource],
-    hosts: Sequence[HostSource],
+    sources: Sources,
     deadline: timedelta,
     clock: Clock,
+    first_number: int = 0,
 ) -> tuple[Answer, ...]:
-    """Every answer, in the order of the plan. Cancelling the caller cancels every source."""
-    calls = [_metric_call(ask, source) for ask in plan.metrics for source in metrics]
-    by_subject = {entity.subject: entity for entity in entities}
-    for ask in plan.host:
-        entity = by_subject[ask.subject]
-        for host in hosts:
-            query = entity.host_queries.get(host.name)
-            if query is not None:
-                calls.append(_host_call(ask, host, query))
+    """Every answer, in the order of the plan. Cancelling the caller cancels every source.
+
+    ``first_number``: how many questions of this investigation were asked before, so that no two of its
+    answers share an id.
+    """
+    calls = [_metric_call(ask, source) for ask in plan.metrics for source in sources.metrics]
+    calls += _host_calls(plan, entities, sources.hosts)
+    calls += [
+        call for ask in wide for source in sources.wide if (call := _wide_call(ask, source)) is not None
+    ]
     tasks = [asyncio.ensure_future(_run(call)) for call in calls]
     for task in tasks:
         task.add_done_callback(_retrieve)
@@ -109,11 +121,42 @@ async def gather(
         if late:
             await asyncio.wait(late, timeout=_GRACE)
     # Checking what a flooding source sent takes tens of milliseconds: not on the event loop.
-    return await asyncio.to_thread(_collect, case, calls, tasks, frozenset(late), deadline, clock)
+    return await asyncio.to_thread(
+        _collect, case, first_number, calls, tasks, frozenset(late), deadline, clock
+    )
+
+
+def _host_calls(plan: Plan, entities: Sequence[Entity], hosts: Sequence[HostSource]) -> list[_Call]:
+    by_subject = {entity.subject: entity for entity in entities}
+    calls = []
+    for ask in plan.host:
+        for host in hosts:
+            query = by_subject[ask.subject].host_queries.get(host.name)
+            if query is not None:
+                calls.append(_host_call(ask, host, query))
+    return calls
+
+
+def _wide_call(ask: WideAsk, source: EvidenceSource) -> _Call | None:
+    """The first width that the source covers; None when the question is not for it."""
+    for query in ask.choices:
+        if type(query) in source.answers and source.covers(query):
+            return _Call(
+                ask=ask,
+                source=source.name,
+                kind=query.kind,
+                text=str(query),
+                window=ask.window,
+                manual=source.command(query, ask.window),
+                start=partial(source.ask, query, ask.window, ask.subject),
+                query=query,
+            )
+    return None
 
 
 def _collect(
     case: Case,
+    first_number: int,
     calls: Sequence[_Call],
     tasks: Sequence[asyncio.Task[Evidence]],
     late: frozenset[asyncio.Task[Evidence]],
@@ -121,12 +164,13 @@ def _collect(
     clock: Clock,
 ) -> tuple[Answer, ...]:
     answers = []
-    for number, (call, task) in enumerate(zip(calls, tasks, strict=True)):
+    for number, (call, task) in enumerate(zip(calls, tasks, strict=True), start=first_number):
         if task in late:
             evidence = _failed(call, f"deadline: no answer within {deadline.total_seconds():g} s", clock)
         else:
             evidence = _result(call, task, clock)
-        answers.append(Answer(ask=call.ask, evidence=_identified(case, number, call, evidence)))
+        identified = _identified(case, number, call, evidence)
+        answers.append(Answer(ask=call.ask, evidence=identified, query=call.query))
     return tuple(answers)
 
 
@@ -212,28 +256,54 @@ def _result(call: _Call, task: asyncio.Task[Evidence], clock: Clock) -> Evidence
 def _bounded(call: _Call, evidence: Evidence, clock: Clock) -> Evidence:
     """Cap what a flooding source sent, and drop samples that cannot be true."""
     if evidence.status is EvidenceStatus.FAILED:
-        return replace(evidence, series=(), lines=(), records=(), content_digest=None)
+        return replace(
+            evidence, series=(), lines=(), records=(), spans=(), changes=(), objects=(), content_digest=None
+        )
     notes = [] if evidence.reason is None else [evidence.reason]
-    series, note = _bounded_series(evidence.series, clock.now() + _CLOCK_SKEW)
+    wide = isinstance(call.query, SurveyQuery)
+    caps = (MAX_SURVEY_SERIES, MAX_SURVEY_SAMPLES) if wide else (MAX_SERIES, MAX_SAMPLES)
+    # A recording of a healthy time may be from any time.
+    latest = evidence.window.end if getattr(call.query, "healthy", False) else clock.now()
+    series, note = _bounded_series(evidence.series, latest + _CLOCK_SKEW, *caps)
     notes += note
-    lines, records = evidence.lines, evidence.records
-    if len(lines) > MAX_LINES:
-        notes.append(f"only the last {MAX_LINES} of {len(lines)} lines")
-        lines = lines[-MAX_LINES:]
-    if len(records) > MAX_RECORDS:
-        notes.append(f"only {MAX_RECORDS} of {len(records)} records")
-        records = records[:MAX_RECORDS]
-    if evidence.status is EvidenceStatus.OK and not (series or lines or records):
-        return _failed(call, "; ".join(notes) or "the source said it had an answer and gave none", clock)
-    reason = "; ".join(notes) or None
-    return replace(evidence, series=series, lines=lines, records=records, reason=reason)
+    lines = evidence.lines
+    most = MAX_WIDE if isinstance(call.query, LogQuery | SpanQuery) else MAX_LINES
+    if len(lines) > most:
+        notes.append(f"only the last {most} of {len(lines)} lines")
+        lines = lines[-most:]
+    records, note = _first(evidence.records, MAX_RECORDS, "records")
+    spans, more = _first(evidence.spans, MAX_WIDE, "spans")
+    changes, even_more = _first(evidence.changes, MAX_RECORDS, "changes")
+    objects, most_of_all = _first(evidence.objects, MAX_WIDE, "objects")
+    notes += [*note, *more, *even_more, *most_of_all]
+    bounded = replace(
+        evidence,
+        series=series,
+        lines=lines,
+        records=records,
+        spans=spans,
+        changes=changes,
+        objects=objects,
+        reason="; ".join(notes) or None,
+    )
+    if evidence.status is EvidenceStatus.OK and not bounded.filled:
+        return _failed(call, bounded.reason or "the source said it had an answer and gave none", clock)
+    return bounded
 
 
-def _bounded_series(series: tuple[Series, ...], latest: datetime) -> tuple[tuple[Series, ...], list[str]]:
+def _first(items: tuple[_Item, ...], most: int, what: str) -> tuple[tuple[_Item, ...], list[str]]:
+    if len(items) <= most:
+        return items, []
+    return items[:most], [f"only {most} of {len(items)} {what}"]
+
+
+def _bounded_series(
+    series: tuple[Series, ...], latest: datetime, most: int, most_samples: int
+) -> tuple[tuple[Series, ...], list[str]]:
     kept: list[Series] = []
     total = dropped = 0
-    for one in islice(series, MAX_SERIES):
-        if total + len(one.samples) > MAX_SAMPLES:
+    for one in islice(series, most):
+        if total + len(one.samples) > most_samples:
             break
         samples = one.samples
         good = all(math.isfinite(sample.value) for sample in samples)
@@ -246,7 +316,7 @@ def _bounded_series(series: tuple[Series, ...], latest: datetime) -> tuple[tuple
             total += len(samples)
             kept.append(replace(one, samples=samples) if samples is not one.samples else one)
     notes = []
-    if len(kept) < min(len(series), MAX_SERIES) or len(series) > MAX_SERIES:
+    if len(kept) < min(len(series), most) or len(series) > most:
         notes.append(f"only {len(kept)} of {len(series)} series")
     if dropped:
         notes.append(f"{dropped} samples were not numbers or lay in the future")

@@ -147,7 +147,11 @@ def rank(
     candidates: list[Candidate] = []
     seen: set[tuple[str, str]] = set()
     for entity in entities:
-        about = [fact for fact in facts if fact.verdict is FactVerdict.FOUND and concerns(entity, fact)]
+        about = [
+            fact
+            for fact in facts
+            if fact.verdict is FactVerdict.FOUND and not fact.subject_kind and concerns(entity, fact)
+        ]
         for fact in about:
             key = (fact.subject, fact.kind)
             if fact.kind not in WEIGHTS or key in seen:
@@ -182,13 +186,13 @@ def _candidate(
     evidence: Mapping[EvidenceId, Evidence],
 ) -> Candidate:
     lead = max(direct, key=lambda fact: fact.confidence)
-    families = _families((*direct, *supporting), evidence)
+    families = families_of((*direct, *supporting), evidence)
     conflicted = any(
         (fact.kind, fact.subject) == (lead.kind, lead.subject)
         for conflict in conflicts
         for fact in (conflict.one, conflict.other)
     )
-    score = _combined(direct, evidence) * WEIGHTS[lead.kind]
+    score = combined(direct, evidence) * WEIGHTS[lead.kind]
     score += _SUPPORT * min(3, len({fact.kind for fact in supporting}))
     relevant = relevance(entity, lead)
     score = score + _RELEVANT if relevant else score
@@ -205,12 +209,21 @@ def _candidate(
             score=round(min(score, _MOST), 3),
             statement=lead.detail,
             evidence_ids=tuple(ids),
+            object_kind=_kind_of(entity, lead.subject),
         ),
         direct=tuple(sorted(direct, key=lambda fact: -fact.confidence)),
         supporting=tuple(supporting),
         families=families,
         conflicted=conflicted,
     )
+
+
+def _kind_of(entity: Entity, subject: str) -> str:
+    if subject != entity.subject and ":" in subject:
+        return "volume"
+    if entity.machine or subject == entity.machine_name:
+        return "host"
+    return "process" if entity.process == subject else "service"
 
 
 def relevance(entity: Entity, fact: Fact) -> bool:
@@ -231,11 +244,11 @@ def relevance(entity: Entity, fact: Fact) -> bool:
     return False
 
 
-def _combined(direct: Iterable[Fact], evidence: Mapping[EvidenceId, Evidence]) -> float:
+def combined(direct: Iterable[Fact], evidence: Mapping[EvidenceId, Evidence]) -> float:
     """Independent witnesses add up; two facts of one family count as the better of them."""
     best: dict[frozenset[str], float] = {}
     for fact in direct:
-        family = _families((fact,), evidence)
+        family = families_of((fact,), evidence)
         best[family] = max(best.get(family, 0.0), fact.confidence)
     doubt = 1.0
     for confidence in best.values():
@@ -243,7 +256,7 @@ def _combined(direct: Iterable[Fact], evidence: Mapping[EvidenceId, Evidence]) -
     return 1 - doubt
 
 
-def _families(facts: Iterable[Fact], evidence: Mapping[EvidenceId, Evidence]) -> frozenset[str]:
+def families_of(facts: Iterable[Fact], evidence: Mapping[EvidenceId, Evidence]) -> frozenset[str]:
     return frozenset(
         family_of(evidence[i])
         for fact in facts

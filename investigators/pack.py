@@ -21,6 +21,7 @@ from investigators.plan import (
     TargetsAsk,
 )
 from investigators.ports import Case
+from investigators.queries import Query
 
 _STALE = timedelta(seconds=15)
 
@@ -87,6 +88,11 @@ class Pack:
             for a in self.answers
             if isinstance(a.ask, HostAsk) and a.ask.subject == subject and a.ask.part is part
         )
+
+    @property
+    def wide(self) -> tuple[tuple[Query, Evidence], ...]:
+        """Every question about the whole world, with its answer."""
+        return tuple((a.query, a.evidence) for a in self.answers if a.query is not None)
 
     def _of(self, kind: type[TargetsAsk] | type[RulesAsk], subject: str) -> tuple[Evidence, ...]:
         return tuple(a.evidence for a in self.answers if isinstance(a.ask, kind) and a.ask.subject == subject)

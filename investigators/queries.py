@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import ClassVar, Protocol
 
 from bot.domain.evidence import Evidence, Window
-from investigators.ports import Matcher
+from investigators.ports import HostSource, Matcher, MetricSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,3 +188,12 @@ class EvidenceSource(Protocol):
     async def ask(self, query: Query, window: Window, subject: str) -> Evidence:
         """The answer, of kind ``query.kind``."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """Everything one investigation may ask, in the order in which it is asked."""
+
+    metrics: tuple[MetricSource, ...] = ()
+    hosts: tuple[HostSource, ...] = ()
+    wide: tuple[EvidenceSource, ...] = ()

@@ -128,8 +128,12 @@ def mine(lines: Iterable[LogLine]) -> Mined:
 
 def mask(text: str) -> list[str]:
     """The line's tokens without its time and with numbers, ids and addresses masked."""
-    text = _TIME_FIELD.sub(r"\1<*>", _TIME.sub("", text[:1000], count=1))
-    return _VARIABLE.sub(WILDCARD, text).split()[:_MAX_TOKENS]
+    return masked(text[:1000]).split()[:_MAX_TOKENS]
+
+
+def masked(text: str) -> str:
+    """The line without its time, with numbers, ids and addresses masked."""
+    return _VARIABLE.sub(WILDCARD, _TIME_FIELD.sub(r"\1<*>", _TIME.sub("", text, count=1)))
 
 
 def _most_similar(group: list[Template], tokens: list[str]) -> Template | None:

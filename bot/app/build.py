@@ -29,7 +29,7 @@ from approvals.gate import Gate
 from approvals.ledger import Entry
 from bot.app.acting import Keys, build_gate, build_inspectors, build_policy, load_keys, may_execute
 from bot.app.chats import bind_rooms, open_chats
-from bot.app.evidence import build_investigator
+from bot.app.evidence import open_investigator
 from bot.app.seams import Seams
 from bot.app.wiring import approval_settings, directory, grouping, router, verification
 from bot.commands.emoji import Glyphs
@@ -55,6 +55,7 @@ from bot.workflow.reviewing import Reviewing
 from bot.workflow.verification import Verifying
 from config.dump import config_digest
 from config.schema import Config
+from investigators.ports import Investigator
 
 Handler = Callable[[str], Awaitable[None]]
 Sweep = Callable[[], Awaitable[None]]
@@ -170,7 +171,9 @@ async def build(config: Config, seams: Seams | None = None) -> AsyncIterator[App
             _log.critical("ledger_broken", problem=report.problem, first_bad=report.first_bad)
         session = await stack.enter_async_context(aiohttp.ClientSession())
         chats = await stack.enter_async_context((seams.open_chats or open_chats)(config, seams.clock))
-        work = _Work(config, seams, store, keys, metrics, session, bind_rooms(config, chats))
+        investigator = await stack.enter_async_context(open_investigator(config, seams, session, store))
+        rooms = bind_rooms(config, chats)
+        work = _Work(config, seams, store, keys, metrics, session, rooms, investigator)
         checkpointing = _checkpointing(config, seams, store, keys, anchors)
         await _recover(config, seams, store, queue, work)
         schedule = await stack.enter_async_context(
@@ -223,6 +226,7 @@ class _Work:
         metrics: Metrics,
         session: aiohttp.ClientSession,
         rooms: Rooms,
+        investigator: Investigator,
     ) -> None:
         clock, token = seams.clock, seams.token
         calibration = config.investigation.calibration
@@ -247,7 +251,7 @@ class _Work:
         self._intake = Intake(store, router(config), grouping(config), clock, token, metrics, seams.on_error)
         self._investigating = Investigating(
             store,
-            build_investigator(config, seams, session),
+            investigator,
             clock,
             token,
             metrics,

@@ -2,45 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
+from typing import TYPE_CHECKING
 
 import aiohttp
 
+from bot.app.records import record_probes, record_sources
 from bot.app.seams import Seams
+from bot.domain.clock import Clock
 from bot.domain.errors import Unavailable
 from bot.domain.evidence import Evidence, EvidenceStatus, Window
 from config.schema import Config
-from investigators.ports import HostQuery, HostSource, Investigator, MetricQuery, MetricSource
+from investigators.ports import (
+    HostQuery,
+    HostSource,
+    Investigator,
+    MetricQuery,
+    MetricSource,
+    PastMemory,
+)
+from investigators.queries import EvidenceSource, LogQuery, Query, Sources, SpanQuery
 
 
-def build_investigator(config: Config, seams: Seams, session: aiohttp.ClientSession) -> Investigator:
-    """The deterministic investigator over every configured source."""
+@asynccontextmanager
+async def open_investigator(
+    config: Config, seams: Seams, session: aiohttp.ClientSession, memory: PastMemory | None = None
+) -> AsyncIterator[Investigator]:
+    """The deterministic investigator over every configured source, until the sources are closed; ``memory``
+    are the past incidents it may learn from."""
     if seams.investigator is not None:
-        return seams.investigator
+        yield seams.investigator
+        return
     from investigators.registry import DeterministicInvestigator
 
+    async with live_sources(config, seams, session, memory) as sources:
+        yield DeterministicInvestigator(
+            sources,
+            clock=seams.clock,
+            deadline=config.evidence.deadline,
+            lookback=config.evidence.lookback,
+        )
+
+
+@asynccontextmanager
+async def live_sources(
+    config: Config, seams: Seams, session: aiohttp.ClientSession, memory: PastMemory | None = None
+) -> AsyncIterator[Sources]:
+    """Every configured source, until the end of the context."""
+    evidence, clock = config.evidence, seams.clock
     metrics: list[MetricSource] = []
     hosts: list[HostSource] = []
-    if config.evidence.prometheus:
+    wide: list[EvidenceSource] = []
+    if evidence.prometheus:
         from adapters.evidence.prometheus import PrometheusMetrics
 
-        metrics += [
-            PrometheusMetrics(section, session, seams.clock) for section in config.evidence.prometheus
-        ]
-    if config.evidence.host is not None:
+        prometheus = [PrometheusMetrics(section, session, clock) for section in evidence.prometheus]
+        metrics += prometheus
+        wide += prometheus
+    if evidence.host is not None:
         from adapters.evidence.host import LocalHost
 
-        hosts.append(LocalHost(config.evidence.host, seams.clock))
-    return DeterministicInvestigator(
-        metrics,
-        hosts,
-        clock=seams.clock,
-        deadline=config.evidence.deadline,
-        lookback=config.evidence.lookback,
-    )
+        hosts.append(LocalHost(evidence.host, clock))
+    wide += [source for source, _ in _log_and_trace_sources(config, clock, session)]
+    wide += record_sources(config, session, clock)
+    if memory is not None:
+        from adapters.evidence.past import PastIncidents
 
+        wide.append(PastIncidents(memory, clock))
+    async with AsyncExitStack() as stack:
+        if evidence.kubernetes:
+            from adapters.evidence.kubernetes import kubernetes_clusters
+
+            wide += await stack.enter_async_context(kubernetes_clusters(evidence.kubernetes, clock))
+        yield Sources(metrics=tuple(metrics), hosts=tuple(hosts), wide=tuple(wide))
+
+
+if TYPE_CHECKING:
+    from adapters.evidence.kubernetes import KubernetesCluster
 
 Probe = Callable[[], Awaitable[str]]
 """Returns what a source says, in one sentence; raises Unavailable with what is wrong."""
@@ -58,6 +99,14 @@ def probe_sources(config: Config, seams: Seams, session: aiohttp.ClientSession) 
             source = PrometheusMetrics(section, session, seams.clock)
             ask = partial(source.instant, MetricQuery(metric="up"), now, "check")
             probes.append((section.name, partial(_said, ask)))
+    probes += [(source.name, partial(_said, ask)) for source, ask in _small_questions(config, seams, session)]
+    if config.evidence.kubernetes:
+        from adapters.evidence.kubernetes import KubernetesCluster
+
+        probes += [
+            (one.name, partial(_cluster, KubernetesCluster(one, seams.clock)))
+            for one in config.evidence.kubernetes
+        ]
     if config.evidence.host is not None and config.evidence.host.enabled:
         from adapters.evidence.host import LocalHost
 
@@ -68,7 +117,47 @@ def probe_sources(config: Config, seams: Seams, session: aiohttp.ClientSession) 
             if watched.log_file is not None:
                 query = HostQuery(host=host.name, process=watched.name)
                 probes.append((f"log of {watched.name}", partial(_said, partial(host.log, query, window))))
+    probes += record_probes(config, session, seams.clock)
     return probes
+
+
+def _small_questions(
+    config: Config, seams: Seams, session: aiohttp.ClientSession
+) -> Iterator[tuple[EvidenceSource, Callable[[], Awaitable[Evidence]]]]:
+    """One line of each log source, one trace of each trace source, of the last five minutes."""
+    now = seams.clock.now()
+    window = Window(start=now - timedelta(minutes=5), end=now)
+    for source, query in _log_and_trace_sources(config, seams.clock, session, max_traces=1):
+        yield source, partial(source.ask, query, window, "check")
+
+
+def _log_and_trace_sources(
+    config: Config, clock: Clock, session: aiohttp.ClientSession, max_traces: int | None = None
+) -> list[tuple[EvidenceSource, Query]]:
+    """Each with a small question that it answers."""
+    evidence = config.evidence
+    sources: list[tuple[EvidenceSource, Query]] = []
+    if evidence.loki:
+        from adapters.evidence.loki import LokiLogs
+
+        sources += [(LokiLogs(one, session, clock), LogQuery(limit=1)) for one in evidence.loki]
+    if evidence.seq:
+        from adapters.evidence.seq import SeqLogs
+
+        sources += [(SeqLogs(one, session, clock), LogQuery(limit=1)) for one in evidence.seq]
+    if evidence.traces:
+        from adapters.evidence.traces import Traces
+
+        for section in evidence.traces:
+            if max_traces is not None:
+                section = section.model_copy(update={"max_traces": max_traces})
+            sources.append((Traces(section, session, clock), SpanQuery()))
+    return sources
+
+
+async def _cluster(source: KubernetesCluster) -> str:
+    async with source:
+        return await source.version()
 
 
 async def _said(ask: Callable[[], Awaitable[Evidence]]) -> str:

@@ -43,8 +43,32 @@ def build_parser() -> argparse.ArgumentParser:
     _config(investigate)
     _json(investigate)
     investigate.add_argument(
-        "alert", type=Path, metavar="ALERT.json", help="an Alertmanager, Grafana or generic body; - for stdin"
+        "alert",
+        nargs="?",
+        type=Path,
+        metavar="ALERT.json",
+        help="an Alertmanager, Grafana or generic body; - for stdin",
     )
+    directory = investigate.add_mutually_exclusive_group()
+    directory.add_argument(
+        "--record", type=Path, metavar="DIR", help="write everything that is read to DIR, which must be empty"
+    )
+    directory.add_argument(
+        "--replay",
+        type=Path,
+        metavar="DIR",
+        help="investigate from DIR, alert included; no configuration",
+    )
+
+    evaluate = commands.add_parser("eval", help="investigate a suite of cases and score the answers")
+    _json(evaluate)
+    evaluate.add_argument("suite", type=Path, metavar="SUITE", help="a directory of case directories")
+    evaluate.add_argument("--report", type=Path, metavar="FILE", help="write one JSON object per case")
+    evaluate.add_argument(
+        "--min", type=share, metavar="ACC", help="fail when less than this share (0 to 1) is right@1"
+    )
+    evaluate.add_argument("--jobs", type=count, metavar="N", help="cases at a time (default: one per core)")
+    evaluate.add_argument("--only", metavar="GLOB", help="only cases whose name matches, such as 'pods/*'")
 
     ledger = commands.add_parser("ledger", help="prove, read or export what happened")
     actions = ledger.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -77,3 +101,17 @@ def _config(parser: argparse.ArgumentParser) -> None:
 
 def _json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="machine-readable output")
+
+
+def share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+def count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return value

@@ -34,7 +34,24 @@ def dispatch(arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
         case "investigate":
             from bot.cli.investigate import investigate
 
-            return investigate(arguments.config, arguments.alert, as_json=arguments.json)
+            return investigate(
+                arguments.config,
+                arguments.alert,
+                as_json=arguments.json,
+                record_to=arguments.record,
+                replay_from=arguments.replay,
+            )
+        case "eval":
+            from bot.cli.evaluate import evaluate
+
+            return evaluate(
+                arguments.suite,
+                report=arguments.report,
+                least=arguments.min,
+                jobs=arguments.jobs,
+                only=arguments.only,
+                as_json_text=arguments.json,
+            )
         case "ledger":
             from bot.cli.ledger import ledger
 

@@ -1,4 +1,5 @@
-"""`assent investigate`: the same evidence and rules as the service, once, printed. Stores nothing."""
+"""`assent investigate`: the same evidence and rules as the service, once, printed. Stores nothing, but for a
+recording in the directory that was asked for."""
 
 from __future__ import annotations
 
@@ -10,68 +11,73 @@ from pathlib import Path
 import aiohttp
 from pydantic import TypeAdapter
 
-from adapters.alerts import parsers
-from bot.app.evidence import build_investigator
+from bot.app.evidence import open_investigator
+from bot.app.recording import record
+from bot.app.replay import firing, new_case, replay
 from bot.app.seams import Seams
 from bot.app.wiring import grouping, router
 from bot.cli.loading import load_config
 from bot.cli.output import say
 from bot.cli.terminal import render
-from bot.domain.alert import Alert, AlertStatus
-from bot.domain.batch import BodyError
-from bot.domain.errors import InputError, UserError
+from bot.domain.errors import UserError
 from bot.messages.incident import diagnosis_reply
 from bot.workflow.calibration import without_offers
-from bot.workflow.intake import open_incident
 from config.schema import Config
 from investigators.ports import Case, Investigation
 
 
-async def investigate(config_path: Path, alert_path: Path, *, as_json: bool) -> int:
+async def investigate(
+    config_path: Path,
+    alert_path: Path | None,
+    *,
+    as_json: bool,
+    record_to: Path | None = None,
+    replay_from: Path | None = None,
+) -> int:
     """Print the diagnosis of the first firing alert's incident. 0 also when it is inconclusive."""
-    config = load_config(config_path)
-    alerts = _read_alerts(config, alert_path)
-    seams = Seams()
-    now = seams.clock.now()
-    incident = open_incident(
-        alerts[0],
-        router(config).route(alerts[0]),
-        grouping(config).correlation_labels,
-        now,
-        secrets.token_hex,
-    )
-    async with aiohttp.ClientSession() as session:
-        investigator = build_investigator(config, seams, session)
-        answer = await investigator.investigate(Case(incident=incident, alerts=tuple(alerts), run=1, now=now))
-    calibration = config.investigation.calibration
+    calibration = False
+    if replay_from is not None:
+        if alert_path is not None:
+            raise UserError(f"--replay takes the alert from {replay_from}: leave out {alert_path}")
+        case, answer = await replay(replay_from)
+    elif alert_path is None:
+        raise UserError("which alert? Give its file, or - for standard input")
+    else:
+        config = load_config(config_path)
+        calibration = config.investigation.calibration
+        if record_to is not None:
+            case, answer = await record(config, _body(alert_path), str(alert_path), record_to)
+        else:
+            case, answer = await _look(config, alert_path)
     if calibration:
         answer = replace(answer, diagnosis=without_offers(answer.diagnosis))
     if as_json:
         say(_as_json(answer))
     else:
-        say(render(diagnosis_reply(answer.diagnosis, incident, calibration=calibration)))
+        say(render(diagnosis_reply(answer.diagnosis, case.incident, calibration=calibration)))
     return 0
+
+
+async def _look(config: Config, path: Path) -> tuple[Case, Investigation]:
+    seams = Seams()
+    now = seams.clock.now()
+    alerts = firing(
+        _body(path), str(path), now, limits=config.limits, missing_severity=config.grouping.missing_severity
+    )
+    case = new_case(alerts, now, secrets.token_hex, router(config), grouping(config))
+    async with (
+        aiohttp.ClientSession() as session,
+        open_investigator(config, seams, session) as investigator,
+    ):
+        return case, await investigator.investigate(case)
 
 
 def _as_json(answer: Investigation) -> str:
     return TypeAdapter(Investigation).dump_json(answer).decode()
 
 
-def _read_alerts(config: Config, path: Path) -> list[Alert]:
+def _body(path: Path) -> bytes:
     try:
-        body = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+        return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
-    now = Seams().clock.now()
-    problems = []
-    for kind, parse in parsers(config.limits, missing_severity=config.grouping.missing_severity).items():
-        try:
-            batch = parse(body, source=kind, received_at=now)
-        except BodyError as error:
-            problems.append(f"as {kind}: {error}")
-            continue
-        firing = [p.alert for p in batch.alerts if p.alert.status is AlertStatus.FIRING]
-        if firing:
-            return firing
-        problems.append(f"as {kind}: no firing alert in it")
-    raise InputError(f"{path} holds no alert to investigate:\n  " + "\n  ".join(problems))

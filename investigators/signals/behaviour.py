@@ -44,7 +44,7 @@ _BAD_LEVELS = frozenset({"error", "fatal", "critical", "severe"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One step that changed at a service: ``before`` and ``now`` as shares of the spans that could take it."""
+    """One step that changed at a service; ``before`` and ``now``: shares of the spans that could take it."""
 
     service: str
     operation: str

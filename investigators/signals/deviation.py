@@ -35,32 +35,47 @@ class Deviation:
 
 def deviations(
     world: World, curves: Sequence[Curve], pained: Collection[Meaning] = ()
-) -> tuple[Deviation, ...]:
-    """Every curve at least three deviations from normal, since about the onset and not before.
+) -> tuple[tuple[Deviation, ...], frozenset[tuple[str, str, str]]]:
+    """Every curve at least three deviations from normal, since about the onset and not before; and the
+    identities of all curves of which enough is known to judge them.
 
     What the alert says is believed: its own objects' curves of the ``pained`` meanings need only be worse
     than normal.
     """
     healthy = by_identity(curves_of(world.healthy_tracks))
     onset = world.onset.timestamp()
-    found = []
+    found: list[Deviation] = []
+    judged: set[tuple[str, str, str]] = set()
     for curve in curves:
+        split = _split(curve, healthy.get(curve.identity), onset)
+        if split is None:
+            continue
+        judged.add(curve.identity)
         told = curve.meaning in pained and curve.object in world.subjects
-        one = _deviation(curve, healthy.get(curve.identity), onset, _TOLD if told else _UNUSUAL)
+        one = _deviation(curve, *split, _TOLD if told else _UNUSUAL)
         if one is not None:
             found.append(one)
-    return tuple(found)
+    return tuple(found), frozenset(judged)
 
 
-def _deviation(curve: Curve, healthy: Curve | None, onset: float, least: float) -> Deviation | None:
+def _split(
+    curve: Curve, healthy: Curve | None, onset: float
+) -> tuple[Sequence[float], Sequence[float], Sequence[float]] | None:
+    """(normal values, values just before the onset, values since); None where too little is known. The values
+    before the onset are the normal ones where there is no better."""
     step = _step(curve.times)
     since = [v for t, v in zip(curve.times, curve.values, strict=True) if t > onset - step]
     before = [v for t, v in zip(curve.times, curve.values, strict=True) if t <= onset - step]
     if not since:
         return None
-    known = healthy.values if healthy is not None and len(healthy.values) >= _LEAST_NORMAL else before
-    if len(known) < _LEAST_NORMAL:
-        return None
+    if healthy is not None and len(healthy.values) >= _LEAST_NORMAL:
+        return healthy.values, before[-max(3, len(before) // 3) :], since
+    return (before, (), since) if len(before) >= _LEAST_NORMAL else None
+
+
+def _deviation(
+    curve: Curve, known: Sequence[float], recent: Sequence[float], since: Sequence[float], least: float
+) -> Deviation | None:
     normal = median(known)
     low, high = _extremes(since)
     if curve.meaning is Meaning.SUCCESS:
@@ -73,7 +88,6 @@ def _deviation(curve: Curve, healthy: Curve | None, onset: float, least: float) 
     z = sign * (now - normal) / _spread(known, normal, curve.meaning, above=now > normal)
     if abs(z) < least:
         return None
-    recent = before[-max(3, len(before) // 3) :] if known is not before else ()
     if recent and abs(now - median(recent)) < 0.5 * abs(now - normal):
         # It was like this before the incident began.
         return None
@@ -96,11 +110,6 @@ def _spread(known: Sequence[float], normal: float, meaning: Meaning, *, above: b
     """A robust standard deviation, no less than what the tail on the side in question already reached."""
     deviation = 1.4826 * median(abs(value - normal) for value in known)
     ordered = sorted(known)
-    edge = (
-        ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))]
-        if above
-        else ordered[int(0.01 * len(ordered))]
-    )
     edge = ordered[int((0.95 if above else 0.05) * len(ordered))]
     tail = abs(edge - normal) / 1.645
     floor = _RELATIVE_FLOOR * abs(normal)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
-from investigators.templates import WILDCARD, mask
+from investigators.templates import WILDCARD, masked
 
 _PUNCTUATION = re.compile(r"([\[\](){},;=:\"])")
 _DIGIT = re.compile(r"\d")
 _TOKENS = 60
+_LONGEST = 800
 _SAME = 0.6
 _HEAD = 4
 """Tokens that lines of one template must share at their beginning."""
@@ -20,13 +21,20 @@ class Vocabulary:
     def __init__(self) -> None:
         self._groups: dict[tuple[str, str, tuple[str, ...]], list[int]] = {}
         self._known: dict[tuple[str, str, str], int] = {}
+        self._masked: dict[tuple[str, str, str], int] = {}
         self._tokens: list[tuple[str, ...]] = []
         self._sets: list[frozenset[str]] = []
 
     def number(self, service: str, level: str, text: str) -> int:
         """The template of a line; the most similar one (Jaccard of tokens) of the same service and level
         whose beginning is the same."""
-        tokens = _tokens(text)
+        plain = (service, level, masked(text[:_LONGEST]))
+        seen = self._masked.get(plain)
+        if seen is None:
+            seen = self._masked[plain] = self._number(service, level, _tokens(plain[2]))
+        return seen
+
+    def _number(self, service: str, level: str, tokens: tuple[str, ...]) -> int:
         exact = (service, level, " ".join(tokens))
         found = self._known.get(exact)
         if found is not None:
@@ -53,9 +61,9 @@ class Vocabulary:
 
 
 def _tokens(text: str) -> tuple[str, ...]:
-    spaced = _PUNCTUATION.sub(r" \1 ", text[:800])
+    spaced = _PUNCTUATION.sub(r" \1 ", text)
     found: list[str] = []
-    for word in mask(spaced)[:_TOKENS]:
+    for word in spaced.split()[:_TOKENS]:
         token = WILDCARD if _DIGIT.search(word) else word
         if token != WILDCARD or not found or found[-1] != WILDCARD:
             found.append(token)

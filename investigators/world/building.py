@@ -75,16 +75,17 @@ def build_world(
     now: datetime,
     onset: datetime,
     alerts: tuple[Alert, ...],
-    subjects: Sequence[str],
+    named: Sequence[str],
     answers: Sequence[tuple[Query, Evidence]],
 ) -> World:
-    """Pure; the order of the answers does not matter but for ties."""
+    """Pure; the order of the answers does not matter but for ties. ``named``: what the alerts are about, by
+    their own labels; the names that series, traces and clusters use for it are found here."""
     cluster = Cluster.build((q.object_kind, e) for q, e in answers if isinstance(q, ObjectQuery))
     owners = Owners(cluster)
     tracks: dict[bool, list[Track]] = {False: [], True: []}
     lines: dict[bool, list[Line]] = {False: [], True: []}
     spans: dict[bool, list[TraceSpan]] = {False: [], True: []}
-    changes: dict[str, Change] = {}
+    changes: dict[tuple[str, str], Change] = {}
     asked: dict[str, list[Evidence]] = {}
     for query, evidence in answers:
         asked.setdefault(query.kind, []).append(evidence)
@@ -100,15 +101,16 @@ def build_world(
             case SpanQuery():
                 spans[query.healthy] += evidence.spans
             case ChangeQuery():
-                changes |= {change.id: change for change in evidence.changes}
+                changes |= {(change.kind, change.id): change for change in evidence.changes}
             case _:
                 pass
     ordered = sorted(lines[False], key=_line_order)
+    subjects = [*(owners.of(alert.labels)[0] for alert in alerts), *named]
     return World(
         now=now,
         onset=onset,
         alerts=alerts,
-        subjects=tuple(subjects),
+        subjects=tuple(dict.fromkeys(name for name in subjects if name)),
         cluster=cluster,
         graph=_graph(cluster, answers, spans[False] or spans[True]),
         lines=tuple(ordered),
@@ -194,10 +196,10 @@ def _declared(evidence: Evidence, kinds: dict[str, str], edges: list[Edge]) -> N
 
 def _observed(spans: Sequence[TraceSpan]) -> list[Edge]:
     """A span whose parent is in another service is a call; so is a client span that names its peer."""
-    owner = {span.span_id: span.service for span in spans}
+    owner = {(span.trace_id, span.span_id): span.service for span in spans}
     seen: dict[tuple[str, str], datetime] = {}
     for span in spans:
-        caller = owner.get(span.parent_id or "")
+        caller = owner.get((span.trace_id, span.parent_id or ""))
         pair = (caller, span.service) if caller and caller != span.service else None
         if pair is None and span.peer and span.peer != span.service:
             pair = (span.service, span.peer)

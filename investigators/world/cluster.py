@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -83,6 +83,7 @@ class Cluster:
     by_kind: Mapping[str, tuple[Thing, ...]] = field(default_factory=dict)
     events: tuple[KubeEvent, ...] = ()
     _by_about: Mapping[tuple[str, str, str], tuple[KubeEvent, ...]] = field(default_factory=dict)
+    _pods_by: Mapping[tuple[str, ...], tuple[Thing, ...]] = field(default_factory=dict)
 
     @classmethod
     def build(cls, answers: Iterable[tuple[str, Evidence]]) -> Cluster:
@@ -102,13 +103,14 @@ class Cluster:
         by_about: dict[tuple[str, str, str], list[KubeEvent]] = {}
         for event in events:
             by_about.setdefault(event.about, []).append(event)
-        return cls(
+        cluster = cls(
             things=things,
             asked={kind: tuple(items) for kind, items in asked.items()},
             by_kind={kind: tuple(items) for kind, items in by_kind.items()},
             events=events,
             _by_about={about: tuple(items) for about, items in by_about.items()},
         )
+        return replace(cluster, _pods_by=_pods_by_owner(cluster))
 
     def of(self, kind: str, namespace: str | None = None) -> tuple[Thing, ...]:
         """Every object of a kind, in one namespace or in all."""
@@ -166,11 +168,10 @@ class Cluster:
     def pods_of(self, owner: Thing) -> tuple[Thing, ...]:
         """The pods that a workload owns, or that a Service, a NetworkPolicy or a budget selects."""
         if owner.kind in WORKLOADS:
-            return tuple(
-                pod
-                for pod in self.of("Pod", owner.namespace)
-                if self.workload(pod).ref == owner.ref or self.workload_name(pod) == owner.name
-            )
+            named = self._pods_by.get((owner.namespace, owner.name), ())
+            owned = self._pods_by.get(owner.ref, ())
+            seen = {pod.name for pod in owned}
+            return (*owned, *(pod for pod in named if pod.name not in seen))
         selector = owner.at("spec", "selector") or owner.at("spec", "podSelector")
         if not isinstance(selector, Mapping) or (not selector and owner.kind == "Service"):
             return ()
@@ -253,11 +254,22 @@ def _thing(kind: str, data: Mapping[str, Any], evidence: Evidence) -> Thing | No
 
 
 def _event(thing: Thing) -> KubeEvent:
-    about = thing.at("involvedObject") or thing.at("regarding") or {}
-    series = thing.at("series") or {}
-    first = moment(thing.at("firstTimestamp")) or moment(thing.at("eventTime")) or thing.created_at
-    last = moment(thing.at("lastTimestamp")) or moment(series.get("lastObservedTime")) or first
-    count = thing.at("count") or series.get("count") or 1
+    about = _object(thing.at("involvedObject")) or _object(thing.at("regarding"))
+    series = _object(thing.at("series"))
+    # events.k8s.io prints the fields of the core API as deprecated ones.
+    first = (
+        moment(thing.at("firstTimestamp"))
+        or moment(thing.at("deprecatedFirstTimestamp"))
+        or moment(thing.at("eventTime"))
+        or thing.created_at
+    )
+    last = (
+        moment(thing.at("lastTimestamp"))
+        or moment(thing.at("deprecatedLastTimestamp"))
+        or moment(series.get("lastObservedTime"))
+        or first
+    )
+    count = thing.at("count") or thing.at("deprecatedCount") or series.get("count") or 1
     return KubeEvent(
         about=(str(about.get("kind", "")), str(about.get("namespace") or ""), str(about.get("name", ""))),
         type=str(thing.at("type", default="Normal")),
@@ -270,9 +282,28 @@ def _event(thing: Thing) -> KubeEvent:
     )
 
 
+def _pods_by_owner(cluster: Cluster) -> Mapping[tuple[str, ...], tuple[Thing, ...]]:
+    """Pods by each owner's kind, namespace and name, and by namespace and workload name for owners that were
+    not read."""
+    index: dict[tuple[str, ...], list[Thing]] = {}
+    for pod in cluster.of("Pod"):
+        index.setdefault((pod.namespace, cluster.workload_name(pod)), []).append(pod)
+        owner = cluster.owner(pod)
+        for _ in range(5):
+            if owner is None:
+                break
+            index.setdefault(owner.ref, []).append(pod)
+            owner = cluster.owner(owner)
+    return {key: tuple(pods) for key, pods in index.items()}
+
+
 def _event_order(event: KubeEvent) -> tuple[float, str]:
     last = event.last or event.first
     return (last.timestamp() if last else 0.0, event.thing.name)
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _mapping(value: object) -> Mapping[str, str]:

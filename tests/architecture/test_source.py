@@ -34,6 +34,8 @@ FOLDERS = {
 # Where an error of any kind ends, and why it must not travel on.
 BOUNDARIES = {
     "adapters/chat/matrix/crypto.py": 2,  # a stranger's ciphertext
+    "adapters/evidence/kubernetes/connection.py": 1,  # login plugins and kubeconfigs: errors share no base
+    "adapters/evidence/kubernetes/source.py": 1,  # objects may have any shape
     "adapters/evidence/host/threads.py": 1,  # carried over to the awaiting side as it is
     "adapters/queue/local.py": 1,  # every job
     "adapters/schedule/sweeps.py": 1,  # every sweep
@@ -43,6 +45,7 @@ BOUNDARIES = {
     "bot/commands/inbound.py": 1,  # one event
     "bot/workflow/delivery.py": 1,  # one message
     "bot/workflow/intake.py": 1,  # one alert
+    "bot/evaluation/running.py": 1,  # one case
     "bot/cli/service.py": 1,  # the last one: said, then the process ends
     "investigators/registry.py": 1,  # one rule
     "bot/supervisor.py": 1,  # a broken stage of stopping must not keep the others from closing

@@ -70,13 +70,22 @@ def test_every_commented_example_in_the_file_is_right(tmp_path: Path) -> None:
     )
     text = text.replace("enabled: false", "enabled: true").replace("    console: you\n", "")
     (tmp_path / "assent.yaml").write_text(text)
-    environ = {"ASSENT_MATRIX_PASSWORD": "hunter2", "GRAFANA_WEBHOOK_SECRET": "0123456789abcdef0123"}
+    environ = {
+        "ASSENT_MATRIX_PASSWORD": "hunter2",
+        "ASSENT_SEQ_API_KEY": "hunter2",
+        "GRAFANA_WEBHOOK_SECRET": "0123456789abcdef0123",
+    }
+    environ |= dict.fromkeys(("GITHUB_TOKEN", "FLEET_TOKEN", "JIRA_TOKEN"), "0123456789abcdef0123")
     config = read(tmp_path / "assent.yaml", environ).config
     assert [source.name for source in config.sources] == ["alertmanager", "grafana"]
     assert [rule.name for rule in config.routes] == ["tests", "database"]
     assert config.execution.processes[0].name == "shop"
     assert config.execution.alertmanager is not None
     assert config.evidence.prometheus
+    assert config.evidence.github[0].repositories[0].service == "shop"
+    assert config.evidence.fleet
+    assert config.evidence.jira
+    assert config.evidence.runbooks is not None
     assert config.grouping.heartbeats[0].missing_after is not None
 
 

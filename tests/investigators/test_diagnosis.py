@@ -11,7 +11,8 @@ from bot.domain.diagnosis import Band, DiagnosisVerdict, Origin
 from bot.domain.incident import Route
 from investigators.facts.catalogue import Rule
 from investigators.ports import Investigation
-from investigators.registry import DeterministicInvestigator
+from investigators.queries import Sources
+from investigators.registry import DeterministicInvestigator, Rules
 from tests.fakes.evidence import NOW, FixedClock, WorldHost, WorldMetrics, series
 from tests.investigators.test_rules import EXPR, MIB, OWN, QUIET, exit_record, line, record, rss, target
 from tests.investigators.world import LABELS, alert, case, investigate
@@ -257,7 +258,7 @@ async def test_a_broken_rule_is_a_gap_and_the_others_still_speak() -> None:
 
     rules = (Rule(name="odd", check=broken), Rule(name="down", check=target_down.check))  # type: ignore[arg-type]
     engine = DeterministicInvestigator(
-        [DOWN], [], FixedClock(), timedelta(seconds=5), timedelta(hours=1), rules
+        Sources(metrics=(DOWN,)), FixedClock(), timedelta(seconds=5), timedelta(hours=1), Rules(entity=rules)
     )
     diagnosis = (await engine.investigate(case(alert()))).diagnosis
     assert diagnosis.hypotheses[0].fault == "target_down"

@@ -20,6 +20,7 @@ from bot.domain.clock import SystemClock
 from bot.domain.diagnosis import Band, Diagnosis, DiagnosisVerdict
 from config.schema import HostEvidence, PrometheusSource, WatchedProcess
 from investigators.ports import Case, Investigation
+from investigators.queries import Sources
 from investigators.registry import DeterministicInvestigator
 from tests.investigators.world import alert, case
 from tests.servers.exporter import Exporter
@@ -54,8 +55,10 @@ class Worlds:
         config = PrometheusSource.model_validate({"url": self.prometheus.url})
         clock = SystemClock()
         return DeterministicInvestigator(
-            [PrometheusMetrics(config, session, clock)] if metrics else [],
-            [LocalHost(HostEvidence(names=("127.0.0.1",), processes=processes), clock)],
+            Sources(
+                metrics=(PrometheusMetrics(config, session, clock),) if metrics else (),
+                hosts=(LocalHost(HostEvidence(names=("127.0.0.1",), processes=processes), clock),),
+            ),
             clock,
             timedelta(seconds=15),
             timedelta(hours=1),

@@ -12,6 +12,7 @@ from bot.domain.evidence import Fact, FactVerdict
 from bot.domain.ids import IncidentId, ShortId
 from bot.domain.incident import Incident, IncidentState, Route
 from investigators.ports import Case, HostSource, Investigation, MetricSource
+from investigators.queries import Sources
 from investigators.registry import DeterministicInvestigator
 from tests.fakes.evidence import NOW, FixedClock
 
@@ -71,9 +72,8 @@ def case(*alerts: Alert, route: Route | None = None, now: datetime = NOW, **inci
 def investigator(
     metrics: Sequence[MetricSource] = (), hosts: Sequence[HostSource] = (), deadline: float = 5.0
 ) -> DeterministicInvestigator:
-    return DeterministicInvestigator(
-        metrics, hosts, FixedClock(), timedelta(seconds=deadline), timedelta(hours=1)
-    )
+    sources = Sources(metrics=tuple(metrics), hosts=tuple(hosts))
+    return DeterministicInvestigator(sources, FixedClock(), timedelta(seconds=deadline), timedelta(hours=1))
 
 
 async def investigate(

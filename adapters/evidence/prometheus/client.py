@@ -1,26 +1,16 @@
-"""One HTTP call to Prometheus's API: capped, timed, and every failure a sentence."""
+"""One call to Prometheus's API: its envelope opened, and every failure a sentence."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
-import orjson
 
+from adapters.evidence.http import Http, Params, Refused, Reply
 from bot.domain.redaction import clean
 from config.schema import PrometheusSource
-
-MAX_BODY = 8 * 1024 * 1024
-"""Bytes of one answer that we are willing to read."""
-_PARALLEL = 8
-_PARSE_IN_THREAD = 32 * 1024
-
-
-class Refused(Exception):
-    """The API did not answer; the text is what a person is told. Never leaves this package."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,75 +22,35 @@ class Answer:
 
 
 class Client:
-    """The API under one base URL. Credentials go to that origin only: redirects are not followed."""
+    """The API under one base URL."""
 
     def __init__(self, config: PrometheusSource, session: aiohttp.ClientSession) -> None:
-        self.address = str(config.url).rstrip("/")
-        self._session = session
-        self._timeout = config.timeout.total_seconds()
-        self._slots = asyncio.Semaphore(_PARALLEL)
-        self._headers: dict[str, str] = {}
-        if config.auth.bearer is not None:
-            self._headers["Authorization"] = f"Bearer {config.auth.bearer.get_secret_value()}"
-        elif config.auth.basic is not None:
-            self._headers["Authorization"] = aiohttp.encode_basic_auth(
-                config.auth.basic.username, config.auth.basic.password.get_secret_value()
-            )
+        self._http = Http(config.url, session, timeout=config.timeout, auth=config.auth)
+        self.address = self._http.address
+        self.timeout = config.timeout
 
-    async def call(self, path: str, params: Sequence[tuple[str, str]], *, form: bool) -> Answer:
+    def deadline(self) -> float:
+        """When an answer made of several calls that begins now has to be complete, in the loop's time."""
+        return self._http.deadline()
+
+    async def call(self, path: str, params: Params, *, form: bool, until: float | None = None) -> Answer:
         """The envelope's data. Raises Refused with a sentence for whatever went wrong."""
-        try:
-            async with self._slots, asyncio.timeout(self._timeout):
-                status, kind, body = await self._fetch(path, params, form)
-                return await _decode(status, kind, body)
-        except TimeoutError:
-            raise Refused(f"no answer within {self._timeout:g} s") from None
-        except aiohttp.ClientError as error:
-            raise Refused(f"cannot reach {self.address}: {_network_reason(error)}") from None
-        except OSError as error:
-            raise Refused(f"cannot reach {self.address}: {error.strerror or type(error).__name__}") from None
-
-    async def _fetch(
-        self, path: str, params: Sequence[tuple[str, str]], form: bool
-    ) -> tuple[int, str, bytes]:
-        body = list(params)
-        async with self._session.request(
-            "POST" if form else "GET",
-            f"{self.address}{path}",
-            data=aiohttp.FormData(body) if form else None,
-            params=None if form else body,
-            headers=self._headers,
-            allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(total=self._timeout),
-        ) as response:
-            chunks = bytearray()
-            async for chunk in response.content.iter_chunked(65_536):
-                chunks += chunk
-                if len(chunks) > MAX_BODY:
-                    raise Refused(f"the answer is larger than {MAX_BODY // 1024 // 1024} MiB")
-            return response.status, response.content_type, bytes(chunks)
+        return await _decode(await self._http.call(path, params, form=form, until=until))
 
 
-async def _decode(status: int, kind: str, body: bytes) -> Answer:
+async def _decode(reply: Reply) -> Answer:
     try:
-        # orjson holds the GIL for the whole document; a thread keeps at least the conversion afterwards
-        # and the event loop apart.
-        envelope = (
-            await asyncio.to_thread(orjson.loads, body)
-            if len(body) > _PARSE_IN_THREAD
-            else orjson.loads(body)
-        )
-    except orjson.JSONDecodeError:
+        envelope = await reply.json()
+    except ValueError:
         envelope = None
-    if 300 <= status < 400:
-        raise Refused(f"answered {status}, a redirect, probably to a login page; the url or auth is wrong")
     if not isinstance(envelope, dict) or envelope.get("status") not in ("success", "error"):
-        raise Refused(f"answered {status} with {kind or 'something'} that is not the Prometheus API")
+        kind = reply.kind or "something"
+        raise Refused(f"answered {reply.status} with {kind} that is not the Prometheus API")
     if envelope["status"] == "error":
         error = clean(str(envelope.get("error") or "no reason given"), limit=300)
-        raise Refused(f"answered {status} {envelope.get('errorType') or 'error'}: {error}")
-    if status != 200:
-        raise Refused(f"answered {status}")
+        raise Refused(f"answered {reply.status} {envelope.get('errorType') or 'error'}: {error}")
+    if reply.status != 200:
+        raise Refused(f"answered {reply.status}")
     data = envelope.get("data")
     if not isinstance(data, dict):
         raise Refused("answered without data")
@@ -109,15 +59,3 @@ async def _decode(status: int, kind: str, body: bytes) -> Answer:
     if envelope.get("isPartial") is True:  # VictoriaMetrics cluster
         notes.append("partial answer: some storage nodes did not respond")
     return Answer(data=data, warnings=tuple(notes))
-
-
-def _network_reason(error: aiohttp.ClientError) -> str:
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return error.strerror or "connection failed"
-    # Others may print headers or URLs; their names say enough.
-    return type(error).__name__
-
-
-def public_address(config: PrometheusSource) -> str:
-    """Where links point: ``external_url`` or the API's own address; the schema lets no credential in."""
-    return str(config.external_url or config.url).rstrip("/")

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from adapters.evidence.build import Record, clean_labels
+from adapters.evidence.http import Malformed
 from adapters.evidence.select import selects
 from bot.domain.evidence import Sample, Series
 from bot.domain.redaction import clean
@@ -16,10 +17,6 @@ from investigators.ports import Matcher
 
 MAX_SAMPLES = 50_000
 """Samples of one answer that are kept; whole series are dropped beyond it."""
-
-
-class Malformed(Exception):
-    """The answer is JSON but not what the API documents. Never leaves this package."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +28,9 @@ class Parsed:
     not_finite: int
 
 
-def parse_result(data: Mapping[str, Any], *, max_series: int) -> Parsed:
+def parse_result(data: Mapping[str, Any], *, max_series: int, max_samples: int = MAX_SAMPLES) -> Parsed:
     """A matrix, vector or scalar result. Raises Malformed."""
+    moments: dict[float, datetime] = {}
     kind, result = data.get("resultType"), data.get("result")
     if kind in ("scalar", "string"):
         result, kind = [{"metric": {}, "value": result}], "vector"
@@ -42,14 +40,14 @@ def parse_result(data: Mapping[str, Any], *, max_series: int) -> Parsed:
     not_finite = total = 0
     taken = 0
     for item in result:
-        if len(series) >= max_series or total >= MAX_SAMPLES:
+        if len(series) >= max_series or total >= max_samples:
             break
         taken += 1
         points = item.get("values" if kind == "matrix" else "value") if isinstance(item, dict) else None
         labels = item.get("metric") if isinstance(item, dict) else None
         if not isinstance(points, list) or not isinstance(labels, dict):
             raise Malformed(f"series {taken} has no metric or no values")
-        samples, dropped = _samples(points if kind == "matrix" else [points])
+        samples, dropped = _samples(points if kind == "matrix" else [points], moments)
         not_finite += dropped
         total += len(samples)
         if samples:
@@ -59,14 +57,18 @@ def parse_result(data: Mapping[str, Any], *, max_series: int) -> Parsed:
     return Parsed(series=tuple(series), left_out=len(result) - taken, not_finite=not_finite)
 
 
-def _samples(points: Sequence[Any]) -> tuple[tuple[Sample, ...], int]:
+def _samples(points: Sequence[Any], moments: dict[float, datetime]) -> tuple[tuple[Sample, ...], int]:
+    """``moments`` holds the times seen before: the series of one answer share most of them."""
     samples: list[Sample] = []
     dropped = 0
     try:
         for at, value in points:
             number = float(value)
             if math.isfinite(number):
-                samples.append(Sample(at=datetime.fromtimestamp(float(at), UTC), value=number))
+                moment = moments.get(at)
+                if moment is None:
+                    moment = moments[at] = datetime.fromtimestamp(float(at), UTC)
+                samples.append(Sample(at=moment, value=number))
             else:
                 dropped += 1
     except (TypeError, ValueError, OverflowError, OSError):

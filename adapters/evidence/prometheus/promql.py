@@ -1,18 +1,15 @@
-"""Typed queries as PromQL text.
-
-Quoting follows https://prometheus.io/docs/prometheus/latest/querying/basics/#string-literals: double
-quotes with Go escapes. Everything that came from a label goes through :func:`quote`.
-"""
+"""Typed queries as PromQL text."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import timedelta
 
+from adapters.evidence.quoting import LABEL, narrows, quote, terms
 from investigators.ports import Matcher, MatchOp, MetricQuery
 
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
-_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _OVER_TIME = {
     "rate": "rate",
     "increase": "increase",
@@ -23,25 +20,6 @@ _OVER_TIME = {
     "last": "last_over_time",
 }
 _AGGREGATES = frozenset({"sum", "avg", "max", "min", "count"})
-_SHORT = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
-
-
-def quote(text: str) -> str:
-    """A PromQL string literal that means exactly ``text``.
-
-    Lone surrogates cannot be sent as UTF-8 and become U+FFFD, which then matches nothing.
-    """
-    out = []
-    for character in text:
-        if character in _SHORT:
-            out.append(_SHORT[character])
-        elif ord(character) < 0x20 or ord(character) == 0x7F:
-            out.append(f"\\x{ord(character):02x}")
-        elif 0xD800 <= ord(character) <= 0xDFFF:
-            out.append("\ufffd")
-        else:
-            out.append(character)
-    return f'"{"".join(out)}"'
 
 
 def duration(span: timedelta) -> str:
@@ -57,10 +35,7 @@ def selector(metric: str, matchers: tuple[Matcher, ...]) -> str:
     parts = []
     if metric and not _METRIC.fullmatch(metric):
         parts.append(f"__name__={quote(metric)}")
-    for matcher in matchers:
-        if not _LABEL.fullmatch(matcher.label):
-            raise ValueError(f"label name {matcher.label!r} cannot be written in PromQL")
-        parts.append(f"{matcher.label}{matcher.op.value}{quote(matcher.value)}")
+    parts += terms(matchers)
     if not metric and not any(m.op is MatchOp.EQUAL and m.value for m in matchers):
         raise ValueError("a selector needs a metric name or an equality matcher")
     name = metric if _METRIC.fullmatch(metric) else ""
@@ -81,8 +56,22 @@ def render(query: MetricQuery) -> str:
         if query.aggregate not in _AGGREGATES:
             raise ValueError(f"aggregate {query.aggregate!r} is not one of {', '.join(sorted(_AGGREGATES))}")
         for label in query.by:
-            if not _LABEL.fullmatch(label):
+            if not LABEL.fullmatch(label):
                 raise ValueError(f"label name {label!r} cannot be written in PromQL")
         by = f" by ({', '.join(query.by)})" if query.by else ""
         text = f"{query.aggregate}{by} ({text})"
     return text
+
+
+def survey_selector(matchers: tuple[Matcher, ...], names: Sequence[str] = ()) -> str:
+    """Every series with these labels, of the named metrics or of all.
+
+    Raises ValueError when no matcher narrows them down.
+    """
+    if not any(narrows(matcher) for matcher in matchers):
+        raise ValueError("a survey needs a label with a value, such as a namespace; else it would read all")
+    parts = terms(matchers)
+    if names:
+        pattern = "|".join(name if _METRIC.fullmatch(name) else re.escape(name) for name in names)
+        parts.insert(0, f"__name__=~{quote(pattern)}")
+    return f"{{{','.join(parts)}}}"

@@ -1,4 +1,4 @@
-"""PrometheusMetrics: the MetricSource port over the HTTP API."""
+"""PrometheusMetrics: the MetricSource and EvidenceSource ports over the HTTP API."""
 
 from __future__ import annotations
 
@@ -7,29 +7,35 @@ import math
 import shlex
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import overload
 from urllib.parse import quote, urlencode
 
 import aiohttp
 
+from adapters.evidence.asked import Asked
 from adapters.evidence.build import Record, answered, nothing
-from adapters.evidence.prometheus.client import Answer, Client, Refused, public_address
+from adapters.evidence.http import Malformed, Refused, base
+from adapters.evidence.prometheus.client import Answer, Client
 from adapters.evidence.prometheus.parse import (
-    Malformed,
     Parsed,
     parse_result,
     parse_rules,
     parse_targets,
 )
-from adapters.evidence.prometheus.promql import duration, render
+from adapters.evidence.prometheus.promql import duration, render, survey_selector
+from adapters.evidence.prometheus.survey import Survey
 from bot.domain.clock import Clock, to_rfc3339
 from bot.domain.evidence import Evidence, EvidenceStatus, Series, Window
 from config.schema import PrometheusSource
 from investigators.ports import Matcher, MetricQuery
+from investigators.queries import Query, SurveyQuery
 
 _MAX_POINTS = 2_000
 """Points per series we ask for; Prometheus itself refuses more than 11,000."""
 _PARSE_IN_THREAD = 2_000
 """Samples beyond which parsing moves to a thread, so that the event loop is not held for long."""
+_SHORTEST = timedelta(milliseconds=1)
+"""PromQL knows nothing shorter."""
 _SHOWN = 20
 
 
@@ -38,16 +44,30 @@ class PrometheusMetrics:
 
     def __init__(self, config: PrometheusSource, session: aiohttp.ClientSession, clock: Clock) -> None:
         self.name = config.name
+        self.answers: frozenset[type[Query]] = frozenset({SurveyQuery})
         self._max_series = config.max_series
-        self._timeout = config.timeout
-        self._public = public_address(config)
+        self._survey_series = config.survey_series
+        self._public = base(config.external_url or config.url)
         self._client = Client(config, session)
         self._clock = clock
 
-    def command(self, query: MetricQuery | str, window: Window) -> str:
+    @overload
+    def command(self, query: MetricQuery | SurveyQuery | str, window: Window) -> str: ...
+
+    @overload
+    def command(self, query: Query, window: Window) -> str | None: ...
+
+    def command(self, query: MetricQuery | Query | str, window: Window) -> str | None:
         """A promtool line (ships with Prometheus) for the query over the window."""
         try:
-            promql = query if isinstance(query, str) else render(query)
+            if isinstance(query, SurveyQuery):
+                promql = survey_selector(query.matchers)
+            elif isinstance(query, MetricQuery):
+                promql = render(query)
+            elif isinstance(query, str):
+                promql = query
+            else:
+                return None
         except ValueError as error:
             return f"# no PromQL for this: {error}"
         step = _step(window, timedelta(seconds=max(1, round(window.length.total_seconds() / 240))))
@@ -57,6 +77,33 @@ class PrometheusMetrics:
             f"promtool query range --start={start} --end={end} --step={duration(step)} "
             f"{shlex.quote(self._client.address)} {shlex.quote(promql)}"
         )
+
+    def covers(self, query: Query) -> bool:
+        """A survey of everything is for a recording; a live system is asked for something."""
+        return isinstance(query, SurveyQuery) and bool(query.matchers)
+
+    async def ask(self, query: Query, window: Window, subject: str) -> Evidence:
+        """A survey; the time asked for is also the healthy one, as nothing here says which was."""
+        kind = query.kind
+        if not isinstance(query, SurveyQuery):
+            return self._failed(kind, kind, window, subject, f"{self.name} does not answer {kind}")
+        if window.length < _SHORTEST or query.step < _SHORTEST:
+            return self._failed(kind, kind, window, subject, "the window or the step is empty")
+        try:
+            promql = survey_selector(query.matchers)
+        except ValueError as error:
+            return self._failed(kind, kind, window, subject, str(error))
+        asked = Asked(
+            source=self.name,
+            kind=kind,
+            text=promql,
+            window=window,
+            subject=subject,
+            clock=self._clock,
+            link=self._graph_link(promql, window),
+            manual=self.command(query, window),
+        )
+        return await Survey(self._client, query, asked, max_series=self._survey_series).run()
 
     async def range(self, query: MetricQuery, window: Window, step: timedelta, subject: str) -> Evidence:
         try:
@@ -74,7 +121,7 @@ class PrometheusMetrics:
             promql = render(query)
         except ValueError as error:
             return self._failed("metric.instant", str(query.metric), window, subject, str(error))
-        params = [("query", promql), ("time", _time(at)), ("timeout", duration(self._timeout))]
+        params = [("query", promql), ("time", _time(at)), ("timeout", duration(self._client.timeout))]
         return await self._query("metric.instant", "/api/v1/query", promql, params, window, subject)
 
     async def targets(self, matchers: Sequence[Matcher], at: datetime, subject: str) -> Evidence:
@@ -147,7 +194,7 @@ class PrometheusMetrics:
             ("start", _time(start)),
             ("end", _time(window.end)),
             ("step", f"{step.total_seconds():g}"),
-            ("timeout", duration(self._timeout)),
+            ("timeout", duration(self._client.timeout)),
         ]
         return await self._query(kind, "/api/v1/query_range", promql, params, window, subject)
 

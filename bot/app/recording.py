@@ -1,0 +1,51 @@
+"""A live investigation whose every answer is written to a directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import aiohttp
+from pydantic import TypeAdapter
+
+from adapters.evidence.recording import Recorder
+from bot.app.evidence import live_sources
+from bot.app.replay import FixedClock, Saved, build_rules_investigator, firing, new_case, seed
+from bot.app.seams import Seams
+from bot.app.wiring import grouping, router
+from config.schema import Config
+from investigators.ports import Case, Investigation
+from investigators.queries import Sources
+
+
+async def record(config: Config, body: bytes, where: str, directory: Path) -> tuple[Case, Investigation]:
+    """Investigate live and write what was read to an empty directory.
+
+    The investigation's own clock stands still, as it will when it is replayed. Raises InputError for a
+    directory that is not empty and for a body without a firing alert.
+    """
+    seams = Seams()
+    now = seams.clock.now()
+    alerts = firing(body, where, now, limits=config.limits, missing_severity=config.grouping.missing_severity)
+    recorder = Recorder(directory)
+    case = new_case(alerts, now, seed(body, now), router(config), grouping(config))
+    async with (
+        aiohttp.ClientSession() as session,
+        live_sources(config, seams, session) as live,
+    ):
+        sources = _recorded(recorder, live)
+        settings = config.evidence
+        investigator = build_rules_investigator(
+            sources, FixedClock(now), settings.deadline, settings.lookback
+        )
+        answer = await investigator.investigate(case)
+    saved = TypeAdapter(Saved).dump_json(Saved(case=case, lookback=settings.lookback), indent=1)
+    await recorder.finish(now=now, alert=body, case=saved.decode(), evidence=answer.evidence)
+    return case, answer
+
+
+def _recorded(recorder: Recorder, sources: Sources) -> Sources:
+    return Sources(
+        metrics=tuple(recorder.metrics(source) for source in sources.metrics),
+        hosts=tuple(recorder.host(source) for source in sources.hosts),
+        wide=tuple(recorder.wide(source) for source in sources.wide),
+    )

@@ -1,0 +1,1 @@
+"""Rules about the platform: service path, dependencies, nodes, performance, control plane."""
