@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,11 +40,11 @@ class Box:
         self.alert: dict[str, Any] | None = None
         self.recorded: Recorded | None = None
 
-    async def service(self, name: str, *, limits: str = "", **config: Any) -> SmallService:
+    async def service(self, name: str, *, under: Sequence[str] = (), **config: Any) -> SmallService:
         """A small service, started, and scraped under its name."""
         if self.spans:
             config["spans"] = str(self.spans)
-        child = SmallService(self.folder, name, config, limits=limits)
+        child = SmallService(self.folder, name, config, under=under)
         self.own(child)
         await child.start()
         await child.ready()

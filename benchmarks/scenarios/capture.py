@@ -21,7 +21,7 @@ from benchmarks.scenarios.truth import Truth
 
 _LINES_PER_LOG = 400
 _SPANS = 1_500
-_PACK_ABOVE = 20_000
+_PACK_ABOVE = 4_000
 _TIMED = re.compile(
     r"^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d(?:[.,]\d+)?)(?:Z| UTC)?(?: - \S+)?(?: \[\d+\])?[ -]*"
 )

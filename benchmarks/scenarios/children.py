@@ -8,7 +8,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -92,14 +92,15 @@ class SmallService(Child):
     port: int
     config: dict[str, Any]
 
-    def __init__(self, folder: Path, name: str, config: Mapping[str, Any], *, limits: str = "") -> None:
+    def __init__(
+        self, folder: Path, name: str, config: Mapping[str, Any], *, under: Sequence[str] = ()
+    ) -> None:
         own = folder / name
         own.mkdir()
         shutil.copy(Path(__file__).parent / "service.py", own / "service.py")
-        command = [interpreter(), "service.py", "config.json"]
-        if limits:
-            command = ["prlimit", *limits.split(), *command]
-        user = _UNPRIVILEGED if "--nproc" in limits else None
+        command = [*under, interpreter(), "service.py", "config.json"]
+        # Limits of processes count for everybody but root.
+        user = _UNPRIVILEGED if any("--nproc" in word for word in under) else None
         super().__init__(name=name, folder=own, command=command, user=user)
         self.port = int(config.get("port", 0)) or steady_port()
         self.config = {"name": name, "rate": 4, **config, "port": self.port}

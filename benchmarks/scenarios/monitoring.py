@@ -88,7 +88,7 @@ class Metrics(Prometheus):
     async def samples(self, jobs: Sequence[str], minutes: int = 10) -> list[Mapping[str, Any]]:
         """Every raw sample of the jobs: the result of a range selector."""
         pattern = "|".join(jobs)
-        query = f'{{job=~"{pattern}",__name__!~"scrape_.*|ALERTS.*|node_textfile.*"}}[{minutes}m]'
+        query = f'{{job=~"{pattern}",__name__!~"ALERTS.*"}}[{minutes}m]'
         async with aiohttp.ClientSession() as session:
             async with session.get(f"{self.url}/api/v1/query", params={"query": query}) as response:
                 document = await response.json()

@@ -32,7 +32,7 @@ async def refused(box: Box) -> Truth:
     payments.send(signal.SIGKILL)
     await box.alerted("HighErrorRate")
     faults = ("process_crash", "process_not_running", "dependency_down", "connection_refused", "target_down")
-    return Truth(causes=[Cause(object="payments", fault=one) for one in faults], tags=_TAGS)
+    return Truth(causes=[Cause(object="payments", fault=one, kind="") for one in faults], tags=_TAGS)
 
 
 async def swallowed(box: Box) -> Truth:
@@ -44,7 +44,7 @@ async def swallowed(box: Box) -> Truth:
     payments.send(signal.SIGSTOP)
     await box.alerted("HighErrorRate")
     faults = ("process_hang", "dependency_slow", "dependency_down", "target_down")
-    return Truth(causes=[Cause(object="payments", fault=one) for one in faults], tags=_TAGS)
+    return Truth(causes=[Cause(object="payments", fault=one, kind="") for one in faults], tags=_TAGS)
 
 
 async def two_callers(box: Box) -> Truth:
@@ -57,7 +57,7 @@ async def two_callers(box: Box) -> Truth:
     await stock.do("segfault")
     await box.alerted("HighErrorRate")
     faults = ("process_crash", "process_not_running", "dependency_down", "connection_refused", "target_down")
-    return Truth(causes=[Cause(object="stock", fault=one) for one in faults], tags=_TAGS)
+    return Truth(causes=[Cause(object="stock", fault=one, kind="") for one in faults], tags=_TAGS)
 
 
 async def wrong_name(box: Box) -> Truth:
@@ -197,7 +197,7 @@ async def delayed(box: Box) -> Truth:
     relay.seconds = 0.4
     await box.alerted("SlowOrders", linger=15)
     faults = ("network_delay", "dependency_slow")
-    return Truth(causes=[Cause(object="payments", fault=one) for one in faults], tags=_TAGS)
+    return Truth(causes=[Cause(object="payments", fault=one, kind="") for one in faults], tags=_TAGS)
 
 
 async def full_backlog(box: Box) -> Truth:
@@ -223,7 +223,7 @@ async def full_backlog(box: Box) -> Truth:
         for one in waiting:
             one.close()
     faults = ("process_stopped", "process_not_running", "dependency_down", "dependency_slow", "target_down")
-    return Truth(causes=[Cause(object="payments", fault=one) for one in faults], tags=_TAGS)
+    return Truth(causes=[Cause(object="payments", fault=one, kind="") for one in faults], tags=_TAGS)
 
 
 SCENARIOS: dict[str, Scenario] = {

@@ -316,8 +316,11 @@ async def disk_full(box: Box) -> Truth:
     server = await database(
         box, data=data, max_wal_size="2MB", min_wal_size="2MB", wal_keep_size="0", checkpoint_timeout="30s"
     )
-    await orders(box, server, "INSERT INTO orders (body) SELECT repeat(md5(random()::text), 60) FROM"
-                 " generate_series(1, 40)")  # fmt: skip
+    await orders(
+        box,
+        server,
+        "INSERT INTO orders (body) SELECT repeat(md5(random()::text), 60) FROM generate_series(1, 40)",
+    )
     await box.watch(failing("orders"), healthy=15)
     free = os.statvfs(path)
     (path / "old-dump.sql").write_bytes(b"-" * max((free.f_bavail * free.f_frsize) - 300_000, 0))

@@ -78,11 +78,11 @@ class Service:
             ) as answer:
                 answer.read()
         except urllib.error.HTTPError as error:
-            problem = f"{peer} answered {error.code} {error.reason}"
+            problem = f"{peer} answered {error.code} {error.reason} at {url}"
         except urllib.error.URLError as error:
-            problem = f"calling {url} failed: {error.reason}"
+            problem = f"{peer} at {url}: {error.reason}"
         except OSError as error:
-            problem = f"calling {url} failed: {error}"
+            problem = f"{peer} at {url}: {error}"
         took = time.time() - began
         self._span(trace, span, parent, "client", f"GET {peer}/work", began, took, not problem, peer)
         if problem:
@@ -180,10 +180,10 @@ class Service:
             for line in Path("/proc/stat").read_text().splitlines()
             if line.startswith("btime")
         )
-        limits = dict(
-            (line[:26].strip(), line[26:].split()[0])
+        limits = {
+            line[:26].strip(): line[26:].split()[0]
             for line in Path("/proc/self/limits").read_text().splitlines()[1:]
-        )
+        }
         lines = [
             f"process_cpu_seconds_total {(int(stat[11]) + int(stat[12])) / ticks}",
             f"process_resident_memory_bytes {int(stat[21]) * page}",
@@ -233,7 +233,7 @@ class Service:
         """Opens files and never closes them, twelve a second, until no more can be opened."""
         while True:
             try:
-                self.held.append(open("/dev/null"))
+                self.held.append(os.open("/dev/null", os.O_RDONLY))
             except OSError as error:
                 say("ERROR", f"cannot open the receipt template: {error}")
                 time.sleep(1)
@@ -276,10 +276,6 @@ class Service:
             traceback.print_exc(file=sys.stdout)
             sys.stdout.flush()
             os._exit(1)
-
-    def slow_start(self) -> None:
-        """Nothing at all: the order that a drill gives."""
-        say("INFO", "drill")
 
 
 def make_handler(service: Service) -> type[http.server.BaseHTTPRequestHandler]:

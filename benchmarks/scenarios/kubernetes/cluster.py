@@ -293,10 +293,15 @@ class Cluster:
         change(template)
         made = self.revise(workload, template, created=minutes, replicas=replicas)
         self.event(
-            "Deployment", name, "ScalingReplicaSet",
+            "Deployment",
+            name,
+            "ScalingReplicaSet",
             f"Scaled up replica set {name}-{made.hash} to {replicas}",
-            minutes=minutes, normal=True, component="deployment-controller", namespace=workload.namespace,
-        )  # fmt: skip
+            minutes=minutes,
+            normal=True,
+            component="deployment-controller",
+            namespace=workload.namespace,
+        )
         return made
 
     def rolled(self, name: str, change: Callable[[Doc], None], *, minutes: float) -> Revision:

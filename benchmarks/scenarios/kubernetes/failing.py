@@ -29,11 +29,17 @@ def cache(case: str) -> Story:
     crashing(cluster, workload, pod, 1, restarts=7, lasted=0.03, ended=1.4)
     cluster.log(
         pod,
-        (1.43, "1:C 12 May 2026 09:28:34.204 * Redis version=7.2.4, bits=64, commit=00000000, modified=0, pid=1"),
-        (1.42, "1:M 12 May 2026 09:28:34.690 # Bad file format reading the append only file appendonly.aof.3.incr.aof: "
-               "make a backup of your AOF file, then use ./redis-check-aof --fix <filename>"),
+        (
+            1.43,
+            "1:C 12 May 2026 09:28:34.204 * Redis version=7.2.4, bits=64, commit=00000000, modified=0, pid=1",
+        ),
+        (
+            1.42,
+            "1:M 12 May 2026 09:28:34.690 # Bad file format reading the append only file appendonly.aof.3.incr.aof: "
+            "make a backup of your AOF file, then use ./redis-check-aof --fix <filename>",
+        ),
         previous=True,
-    )  # fmt: skip
+    )
     for name in ("shelf", "quill"):
         complaints(
             cluster,
@@ -54,25 +60,37 @@ def cache(case: str) -> Story:
         severity="critical",
         fired=13,
         changes=[
-            change(31, "51cc07be", "storefront", "Release 5.2.2", version="5.2.2", files=["storefront/basket.html"],
-                   diff="-<p>Your basket</p>\n+<p>Your books</p>\n"),
+            change(
+                31,
+                "51cc07be",
+                "storefront",
+                "Release 5.2.2",
+                version="5.2.2",
+                files=["storefront/basket.html"],
+                diff="-<p>Your basket</p>\n+<p>Your books</p>\n",
+            ),
         ],
         truth=truth(
             "dependencies",
-            ("ember", "process_crash", ""), ("ember", "cache_down", ""), ("ember", "dependency_down", ""),
-            culprit="none", tags=["red_herring"], forbidden=[{"culprit_change": "51cc07be"}],
+            ("ember", "process_crash", ""),
+            ("ember", "cache_down", ""),
+            ("ember", "dependency_down", ""),
+            culprit="none",
+            tags=["red_herring"],
+            forbidden=[{"culprit_change": "51cc07be"}],
         ),
-    )  # fmt: skip
+    )
 
 
 def outside(case: str) -> Story:
     """The payment provider answers 503. A release of the storefront a while before has nothing to do with it."""
     cluster = shop(case)
     complaints(
-        cluster, "till",
+        cluster,
+        "till",
         "ERROR till charge failed: POST https://api.paylark.example/v2/charges: 503 Service Unavailable",
         since=16,
-    )  # fmt: skip
+    )
     complaints(cluster, "quill", "WARN quill till answered 502 Bad Gateway, order kept for later", since=15.5)
     requests(cluster, "till", lambda m: 2.0 if m > 16 else 0.2, lambda m: 0.01 if m > 16 else 1.8)
     requests(cluster, "quill", lambda m: 4.4 if m > 16 else 2.9, lambda m: 0.01 if m > 16 else 1.5)
@@ -85,13 +103,25 @@ def outside(case: str) -> Story:
         labels=about("till"),
         severity="critical",
         fired=13,
-        changes=[change(28, "8e11f60c", "storefront", "New cover pictures", version="5.2.2",
-                        files=["storefront/covers.py"], diff="-COVER_SIZE = 180\n+COVER_SIZE = 240\n")],
+        changes=[
+            change(
+                28,
+                "8e11f60c",
+                "storefront",
+                "New cover pictures",
+                version="5.2.2",
+                files=["storefront/covers.py"],
+                diff="-COVER_SIZE = 180\n+COVER_SIZE = 240\n",
+            )
+        ],
         truth=truth(
-            "dependencies", ("api.paylark.example", "external_outage", "external"), culprit="none",
-            tags=["red_herring"], forbidden=[{"culprit_change": "8e11f60c"}],
+            "dependencies",
+            ("api.paylark.example", "external_outage", "external"),
+            culprit="none",
+            tags=["red_herring"],
+            forbidden=[{"culprit_change": "8e11f60c"}],
         ),
-    )  # fmt: skip
+    )
 
 
 def pool(case: str) -> Story:
@@ -99,14 +129,21 @@ def pool(case: str) -> Story:
     cluster = shop(case)
     _image(cluster, "quill", "2.8.1", 33)
     complaints(
-        cluster, "quill",
+        cluster,
+        "quill",
         "ERROR quill sqlalchemy.exc.TimeoutError: QueuePool limit of size 5 overflow 10 reached, connection timed "
-        "out, timeout 30.00", since=19,
-    )  # fmt: skip
+        "out, timeout 30.00",
+        since=19,
+    )
     for pod in cluster.workloads["quill"].pods:
         labels = {"namespace": NAMESPACE, "pod": pod.name, "service": "quill"}
-        cluster.series("db_pool_connections_in_use", lambda m: min(15, max(1, (33 - m) * 1.1)), hours=0.55, noise=0,
-                       **labels)  # fmt: skip
+        cluster.series(
+            "db_pool_connections_in_use",
+            lambda m: min(15, max(1, (33 - m) * 1.1)),
+            hours=0.55,
+            noise=0,
+            **labels,
+        )
         cluster.series("db_pool_connections_max", lambda _: 15, hours=0.55, noise=0, **labels)
         cluster.counter(
             "http_requests_total", lambda m: 4.4 if m > 19 else 0.8, hours=0.55, code="200", **labels
@@ -115,10 +152,23 @@ def pool(case: str) -> Story:
             "http_requests_total", lambda m: 0.01 if m > 19 else 3.4, hours=0.55, code="500", **labels
         )
     database = cluster.workloads["archive-db"].pods[0]
-    cluster.series("pg_stat_activity_count", lambda m: 6 if m > 33 else 30, noise=0, state="idle", namespace=NAMESPACE,
-                   pod=database.name, service="archive-db")  # fmt: skip
-    cluster.series("pg_settings_max_connections", lambda _: 200, noise=0, namespace=NAMESPACE, pod=database.name,
-                   service="archive-db")  # fmt: skip
+    cluster.series(
+        "pg_stat_activity_count",
+        lambda m: 6 if m > 33 else 30,
+        noise=0,
+        state="idle",
+        namespace=NAMESPACE,
+        pod=database.name,
+        service="archive-db",
+    )
+    cluster.series(
+        "pg_settings_max_connections",
+        lambda _: 200,
+        noise=0,
+        namespace=NAMESPACE,
+        pod=database.name,
+        service="archive-db",
+    )
     busy(cluster, skip=("quill",))
     return Story(
         cluster=cluster,
@@ -128,12 +178,19 @@ def pool(case: str) -> Story:
         severity="critical",
         fired=17,
         changes=[
-            change(33, "d05f9a3e", "quill", "Stream the order history", version="2.8.1", files=["quill/history.py"],
-                   diff="-    with engine.connect() as connection:\n-        return connection.execute(HISTORY)\n"
-                        "+    connection = engine.connect()\n+    return connection.execute(HISTORY)\n"),
+            change(
+                33,
+                "d05f9a3e",
+                "quill",
+                "Stream the order history",
+                version="2.8.1",
+                files=["quill/history.py"],
+                diff="-    with engine.connect() as connection:\n-        return connection.execute(HISTORY)\n"
+                "+    connection = engine.connect()\n+    return connection.execute(HISTORY)\n",
+            ),
         ],
         truth=truth("dependencies", ("quill", "pool_exhausted"), culprit="d05f9a3e", tags=["change"]),
-    )  # fmt: skip
+    )
 
 
 def _on(cluster: Cluster, node: str) -> list[Pod]:
@@ -156,13 +213,27 @@ def node_gone(case: str) -> Story:
     for one in cluster.extra:
         if one["kind"] == "Lease" and one["metadata"]["name"] == lost:
             one |= cluster.lease("kube-node-lease", lost, lost, 9.7)
-    cluster.event("Node", lost, "NodeNotReady", f"Node {lost} status is now: NodeNotReady", minutes=9, normal=True,
-                  component="node-controller")  # fmt: skip
+    cluster.event(
+        "Node",
+        lost,
+        "NodeNotReady",
+        f"Node {lost} status is now: NodeNotReady",
+        minutes=9,
+        normal=True,
+        component="node-controller",
+    )
     for pod in _on(cluster, lost):
         pod.unreachable = 9
         where = "kube-system" if pod.name.startswith(("coredns", "kube-proxy")) else NAMESPACE
-        cluster.event("Pod", pod.name, "NodeNotReady", "Node is not ready", minutes=9, component="node-controller",
-                      namespace=where)  # fmt: skip
+        cluster.event(
+            "Pod",
+            pod.name,
+            "NodeNotReady",
+            "Node is not ready",
+            minutes=9,
+            component="node-controller",
+            namespace=where,
+        )
     busy(cluster)
     gone = {pod.name for pod in _on(cluster, lost)}
     cluster.rows[:] = [
@@ -182,13 +253,26 @@ def node_gone(case: str) -> Story:
         labels={"node": lost},
         fired=6,
         severity="critical",
-        changes=[change(29, "3f6b0b2c", "lantern", "Release 0.18.4", version="0.18.4", files=["lantern/rank.py"],
-                        diff="-BOOST = 1.2\n+BOOST = 1.3\n")],
+        changes=[
+            change(
+                29,
+                "3f6b0b2c",
+                "lantern",
+                "Release 0.18.4",
+                version="0.18.4",
+                files=["lantern/rank.py"],
+                diff="-BOOST = 1.2\n+BOOST = 1.3\n",
+            )
+        ],
         truth=truth(
-            "nodes", (lost, "kubelet_stopped", "node"), (lost, "node_not_ready", "node"), culprit="none",
-            tags=["red_herring"], forbidden=[{"culprit_change": "3f6b0b2c"}],
+            "nodes",
+            (lost, "kubelet_stopped", "node"),
+            (lost, "node_not_ready", "node"),
+            culprit="none",
+            tags=["red_herring"],
+            forbidden=[{"culprit_change": "3f6b0b2c"}],
         ),
-    )  # fmt: skip
+    )
 
 
 def disk_pressure(case: str) -> Story:
@@ -198,13 +282,36 @@ def disk_pressure(case: str) -> Story:
     cluster.nodes[node]["spec"]["taints"] = [
         {"effect": "NoSchedule", "key": "node.kubernetes.io/disk-pressure", "timeAdded": ago(12)}
     ]
-    cluster.event("Node", node, "NodeHasDiskPressure", f"Node {node} status is now: NodeHasDiskPressure", minutes=12,
-                  normal=True, host=node)  # fmt: skip
-    cluster.event("Node", node, "EvictionThresholdMet", "Attempting to reclaim ephemeral-storage", minutes=2, first=12,
-                  count=30, host=node)  # fmt: skip
-    cluster.event("Node", node, "FreeDiskSpaceFailed",
-                  "Failed to garbage collect required amount of images. Attempted to free 6120328396 bytes, but only "
-                  "found 0 bytes eligible to free.", minutes=4, first=11, count=3, host=node)  # fmt: skip
+    cluster.event(
+        "Node",
+        node,
+        "NodeHasDiskPressure",
+        f"Node {node} status is now: NodeHasDiskPressure",
+        minutes=12,
+        normal=True,
+        host=node,
+    )
+    cluster.event(
+        "Node",
+        node,
+        "EvictionThresholdMet",
+        "Attempting to reclaim ephemeral-storage",
+        minutes=2,
+        first=12,
+        count=30,
+        host=node,
+    )
+    cluster.event(
+        "Node",
+        node,
+        "FreeDiskSpaceFailed",
+        "Failed to garbage collect required amount of images. Attempted to free 6120328396 bytes, but only "
+        "found 0 bytes eligible to free.",
+        minutes=4,
+        first=11,
+        count=3,
+        host=node,
+    )
     for pod in _on(cluster, node):
         if not pod.name.startswith(("storefront", "shelf", "parcel", "quill", "till", "lantern")):
             continue
@@ -212,10 +319,26 @@ def disk_pressure(case: str) -> Story:
         pod.message = "The node was low on resource: ephemeral-storage. Threshold quantity: 8110686879, available: 7301532Ki. "
         cluster.event("Pod", pod.name, "Evicted", pod.message, minutes=11, host=node)
         break
-    cluster.series("node_filesystem_avail_bytes", lambda m: 2e9 + max(m - 12, 0) * 1.2e9, noise=0, mountpoint="/",
-                   node=node, instance=node, device="/dev/vda1", fstype="ext4")  # fmt: skip
-    cluster.series("node_filesystem_size_bytes", lambda _: 83.0e9, noise=0, mountpoint="/", node=node, instance=node,
-                   device="/dev/vda1", fstype="ext4")  # fmt: skip
+    cluster.series(
+        "node_filesystem_avail_bytes",
+        lambda m: 2e9 + max(m - 12, 0) * 1.2e9,
+        noise=0,
+        mountpoint="/",
+        node=node,
+        instance=node,
+        device="/dev/vda1",
+        fstype="ext4",
+    )
+    cluster.series(
+        "node_filesystem_size_bytes",
+        lambda _: 83.0e9,
+        noise=0,
+        mountpoint="/",
+        node=node,
+        instance=node,
+        device="/dev/vda1",
+        fstype="ext4",
+    )
     busy(cluster)
     return Story(
         cluster=cluster,
@@ -241,10 +364,12 @@ def dns(case: str) -> Story:
     for name in ("storefront", "quill", "lantern"):
         peer = {"storefront": "shelf", "quill": "till", "lantern": "shelf"}[name]
         complaints(
-            cluster, name,
+            cluster,
+            name,
             f"ERROR {name} dial tcp: lookup {peer} on 10.43.0.10:53: read udp 10.42.0.9:40112->10.43.0.10:53: read: "
-            "connection refused", since=12,
-        )  # fmt: skip
+            "connection refused",
+            since=12,
+        )
         requests(cluster, name, lambda m: 5.0 if m > 12 else 1.0, lambda m: 0.01 if m > 12 else 4.0)
     busy(cluster, skip=("storefront", "quill", "lantern"))
     return Story(
@@ -255,16 +380,27 @@ def dns(case: str) -> Story:
         severity="critical",
         fired=10,
         changes=[
-            change(14, "cm-coredns-31", "coredns", "Ask the new resolvers", kind="config", files=["coredns/Corefile"],
-                   diff="-    forward . /etc/resolv.conf\n+    forwrad . 192.168.7.2 192.168.7.3\n"),
+            change(
+                14,
+                "cm-coredns-31",
+                "coredns",
+                "Ask the new resolvers",
+                kind="config",
+                files=["coredns/Corefile"],
+                diff="-    forward . /etc/resolv.conf\n+    forwrad . 192.168.7.2 192.168.7.3\n",
+            ),
         ],
         truth=truth(
             "control_plane",
-            ("coredns", "dns_failure"), ("kube-dns", "dns_failure"), ("coredns", "process_crash"),
-            ("kube-system/coredns", "dns_failure"), ("kube-system/coredns", "process_crash"),
-            culprit="cm-coredns-31", tags=["change"],
+            ("coredns", "dns_failure"),
+            ("kube-dns", "dns_failure"),
+            ("coredns", "process_crash"),
+            ("kube-system/coredns", "dns_failure"),
+            ("kube-system/coredns", "process_crash"),
+            culprit="cm-coredns-31",
+            tags=["change"],
         ),
-    )  # fmt: skip
+    )
 
 
 def scheduler(case: str) -> Story:
@@ -298,8 +434,17 @@ def scheduler(case: str) -> Story:
             one |= cluster.lease(
                 "kube-system", "kube-scheduler", f"cp-1_{cluster.uid('kube-scheduler')}", 17.4
             )
-    cluster.event("Pod", "kube-scheduler-cp-1", "BackOff", "Back-off restarting failed container kube-scheduler",
-                  minutes=0.4, first=16, count=60, host="cp-1", namespace="kube-system")  # fmt: skip
+    cluster.event(
+        "Pod",
+        "kube-scheduler-cp-1",
+        "BackOff",
+        "Back-off restarting failed container kube-scheduler",
+        minutes=0.4,
+        first=16,
+        count=60,
+        host="cp-1",
+        namespace="kube-system",
+    )
     cluster.log(
         "kube-system/kube-scheduler-cp-1",
         (1.0, "Error: unknown flag: --bind-addres"),
@@ -307,8 +452,15 @@ def scheduler(case: str) -> Story:
     )
     pod = cluster.workloads["till"].pods[0]
     pod.node, pod.ready, pod.phase, pod.created = None, False, "Pending", 15
-    cluster.event("ReplicaSet", f"till-{cluster.workloads['till'].revisions[0].hash}", "SuccessfulCreate",
-                  f"Created pod: {pod.name}", minutes=15, normal=True, component="replicaset-controller")  # fmt: skip
+    cluster.event(
+        "ReplicaSet",
+        f"till-{cluster.workloads['till'].revisions[0].hash}",
+        "SuccessfulCreate",
+        f"Created pod: {pod.name}",
+        minutes=15,
+        normal=True,
+        component="replicaset-controller",
+    )
     busy(cluster)
     return Story(
         cluster=cluster,

@@ -26,9 +26,14 @@ def rollout_done(case: str) -> Story:
     for pod in new.pods:
         pod.ready_since = 12
         pulled(cluster, pod, minutes=13)
-        probe_fails(cluster, pod, "Readiness",
-                    f'Get "http://{pod.ip}:8082/healthz": dial tcp {pod.ip}:8082: connect: connection refused',
-                    count=2, first=12.9)  # fmt: skip
+        probe_fails(
+            cluster,
+            pod,
+            "Readiness",
+            f'Get "http://{pod.ip}:8082/healthz": dial tcp {pod.ip}:8082: connect: connection refused',
+            count=2,
+            first=12.9,
+        )
         cluster.events[-1] |= {"lastTimestamp": cluster.events[-1]["firstTimestamp"]}
     busy(cluster)
     return Story(
@@ -38,10 +43,19 @@ def rollout_done(case: str) -> Story:
         labels=at_deployment("quill"),
         fired=12.5,
         ended=11,
-        changes=[change(13, "5cd7a0e8", "quill", "Release 2.8.0", version="2.8.0", files=["quill/mail.py"],
-                        diff='-SUBJECT = "Your order"\n+SUBJECT = "Your books"\n')],
+        changes=[
+            change(
+                13,
+                "5cd7a0e8",
+                "quill",
+                "Release 2.8.0",
+                version="2.8.0",
+                files=["quill/mail.py"],
+                diff='-SUBJECT = "Your order"\n+SUBJECT = "Your books"\n',
+            )
+        ],
         truth=_healthy("red_herring"),
-    )  # fmt: skip
+    )
 
 
 def nightly_batch(case: str) -> Story:
@@ -76,8 +90,15 @@ def readiness_blip(case: str) -> Story:
     cluster = shop(case)
     pod = cluster.workloads["parcel"].pods[1]
     pod.ready_since = 17
-    probe_fails(cluster, pod, "Readiness", f'Get "http://{pod.ip}:8084/healthz": context deadline exceeded '
-                "(Client.Timeout exceeded while awaiting headers)", count=3, first=18)  # fmt: skip
+    probe_fails(
+        cluster,
+        pod,
+        "Readiness",
+        f'Get "http://{pod.ip}:8084/healthz": context deadline exceeded '
+        "(Client.Timeout exceeded while awaiting headers)",
+        count=3,
+        first=18,
+    )
     stamp = cluster.events[-1]["firstTimestamp"]
     cluster.events[-1] |= {"lastTimestamp": stamp}
     busy(cluster)
@@ -98,7 +119,7 @@ def harmless_deploy(case: str) -> Story:
     cluster.rolled(
         "shelf", lambda t: container(t).update(image="registry.fenwick.example/shelf:3.9.1"), minutes=95
     )
-    requests(cluster, "shelf", lambda _: 12.0, lambda _: 0.02, lambda _: 0.21, noise=0.1)
+    requests(cluster, "shelf", lambda _: 12.0, lambda _: 0.02, lambda _: 0.21, noise=0.1, hours=30, step=120)
     busy(cluster, skip=("shelf",))
     return Story(
         cluster=cluster,
@@ -107,10 +128,19 @@ def harmless_deploy(case: str) -> Story:
         labels=about("shelf"),
         severity="info",
         fired=55,
-        changes=[change(95, "a4f06d19", "shelf", "Release 3.9.1", version="3.9.1", files=["shelf/README.md"],
-                        diff="-Shelf keeps titles.\n+Shelf keeps titles and series.\n")],
+        changes=[
+            change(
+                95,
+                "a4f06d19",
+                "shelf",
+                "Release 3.9.1",
+                version="3.9.1",
+                files=["shelf/README.md"],
+                diff="-Shelf keeps titles.\n+Shelf keeps titles and series.\n",
+            )
+        ],
         truth=_healthy("red_herring", culprit="none"),
-    )  # fmt: skip
+    )
 
 
 STORIES: Mapping[str, Callable[[str], Story]] = {

@@ -16,9 +16,16 @@ def _labels(pod: str, service: str) -> dict[str, str]:
 
 
 def requests(
-    cluster: Cluster, name: str, good: Callable[[float], float], bad: Callable[[float], float],
-    seconds: Callable[[float], float] = lambda _: 0.05, *, noise: float = 0.2, hours: float = 1.0, step: float = 30.0,
-) -> None:  # fmt: skip
+    cluster: Cluster,
+    name: str,
+    good: Callable[[float], float],
+    bad: Callable[[float], float],
+    seconds: Callable[[float], float] = lambda _: 0.05,
+    *,
+    noise: float = 0.2,
+    hours: float = 1.0,
+    step: float = 30.0,
+) -> None:
     """A service's requests by minutes before now: good and bad ones a second and pod, and how long they take."""
     for pod in cluster.workloads[name].pods:
         labels = _labels(pod.name, name)
@@ -43,8 +50,14 @@ def complaints(cluster: Cluster, name: str, text: str, *, since: float) -> None:
 def memory(cluster: Cluster, pod: str, name: str, value: Callable[[float], float], limit: float) -> None:
     labels = {"container": name, **_labels(pod, name)}
     cluster.series("container_memory_working_set_bytes", value, noise=0.01, **labels)
-    cluster.series("kube_pod_container_resource_limits", lambda _: limit, noise=0, resource="memory", unit="byte",
-                   **labels)  # fmt: skip
+    cluster.series(
+        "kube_pod_container_resource_limits",
+        lambda _: limit,
+        noise=0,
+        resource="memory",
+        unit="byte",
+        **labels,
+    )
 
 
 def oom(case: str) -> Story:
@@ -59,13 +72,25 @@ def oom(case: str) -> Story:
 
     new = cluster.rolled("shelf", edit, minutes=42)
     for index, pod in enumerate(new.pods):
-        crashing(cluster, cluster.workloads["shelf"], pod, 137, reason="OOMKilled", restarts=6, lasted=3.5,
-                 ended=1.2 + index * 0.8)  # fmt: skip
+        crashing(
+            cluster,
+            cluster.workloads["shelf"],
+            pod,
+            137,
+            reason="OOMKilled",
+            restarts=6,
+            lasted=3.5,
+            ended=1.2 + index * 0.8,
+        )
         memory(
             cluster, pod.name, "shelf", lambda m, i=index: 74e6 + 57e6 * ((41 - m + i) % 4.5) / 4.5, 134217728
         )  # type: ignore[misc]
-        cluster.log(pod, (6.0, "INFO shelf 3.9.0 starting"), (5.9, "INFO shelf listening on 0.0.0.0:8081"),
-                    previous=True)  # fmt: skip
+        cluster.log(
+            pod,
+            (6.0, "INFO shelf 3.9.0 starting"),
+            (5.9, "INFO shelf listening on 0.0.0.0:8081"),
+            previous=True,
+        )
     complaints(
         cluster, "storefront", "ERROR storefront GET http://shelf:8081/titles: connection refused", since=25
     )
@@ -78,16 +103,24 @@ def oom(case: str) -> Story:
         fired=20,
         changes=[
             change(
-                42, "1f7703bd", "shelf", "Right-size memory", kind="config", files=["deploy/shelf.yaml"],
+                42,
+                "1f7703bd",
+                "shelf",
+                "Right-size memory",
+                kind="config",
+                files=["deploy/shelf.yaml"],
                 diff="-              memory: 256Mi\n+              memory: 128Mi\n",
             ),
             change(31, "90e2ad4c", "parcel", "New rates for May", kind="config", files=["parcel/rates.csv"]),
         ],
         truth=truth(
-            "runtime", ("shelf", "oom_killed"), culprit="1f7703bd", tags=["change"],
+            "runtime",
+            ("shelf", "oom_killed"),
+            culprit="1f7703bd",
+            tags=["change"],
             forbidden=[{"culprit_change": "90e2ad4c"}],
         ),
-    )  # fmt: skip
+    )
 
 
 def says_out_of_memory(case: str) -> Story:
@@ -115,18 +148,22 @@ def says_out_of_memory(case: str) -> Story:
         labels=at_pod(workload.pods[0].name, "lantern"),
         fired=9,
         truth=truth(
-            "runtime", ("lantern", "process_crash"), tags=["red_herring"],
+            "runtime",
+            ("lantern", "process_crash"),
+            tags=["red_herring"],
             forbidden=[{"fault": "oom_killed"}, {"fault": "memory_growth"}],
         ),
-    )  # fmt: skip
+    )
 
 
 def files(case: str) -> Story:
     cluster = shop(case)
     complaints(
-        cluster, "till",
-        "ERROR till cannot reach api.paylark.example: socket: too many open files", since=14,
-    )  # fmt: skip
+        cluster,
+        "till",
+        "ERROR till cannot reach api.paylark.example: socket: too many open files",
+        since=14,
+    )
     for pod in cluster.workloads["till"].pods:
         labels = _labels(pod.name, "till")
         cluster.series("process_open_fds", lambda m: min(1024, 40 + 22 * max(60 - m, 0)), noise=0, **labels)
@@ -156,10 +193,11 @@ def service_selector(case: str) -> Story:
     crashing(cluster, other, other.pods[0], 139, restarts=61, ended=2)
     cluster.log(f"sandbox/{other.pods[0].name}", (2.1, "Segmentation fault (core dumped)"), previous=True)
     complaints(
-        cluster, "quill",
+        cluster,
+        "quill",
         "ERROR quill cannot ship: Post http://parcel:8084/ship: dial tcp 10.43.21.9:8084: connect: connection refused",
         since=17,
-    )  # fmt: skip
+    )
     requests(cluster, "quill", lambda m: 4.4 if m > 17 else 2.4, lambda m: 0.01 if m > 17 else 2.1)
     busy(cluster, skip=("quill", "parcel"))
     requests(cluster, "parcel", lambda m: 1.5 if m > 17 else 0.0, lambda _: 0.0)
@@ -171,10 +209,12 @@ def service_selector(case: str) -> Story:
         severity="critical",
         fired=15,
         truth=truth(
-            "service_path", ("parcel", "service_selector_mismatch"), tags=["red_herring"],
+            "service_path",
+            ("parcel", "service_selector_mismatch"),
+            tags=["red_herring"],
             forbidden=[{"fault": "process_crash"}],
         ),
-    )  # fmt: skip
+    )
 
 
 def _other_template() -> Doc:
@@ -205,10 +245,11 @@ def target_port(case: str) -> Story:
         cluster.log(pod, (38.0, "INFO shelf listening on 0.0.0.0:8081"))
     for name in ("storefront", "lantern"):
         complaints(
-            cluster, name,
+            cluster,
+            name,
             f"ERROR {name} GET http://shelf:8081/titles: dial tcp {address}:8081: connect: connection refused",
             since=12,
-        )  # fmt: skip
+        )
     requests(cluster, "storefront", lambda m: 6.0 if m > 12 else 2.0, lambda m: 0.02 if m > 12 else 4.0)
     busy(cluster, skip=("storefront", "shelf"))
     requests(cluster, "shelf", lambda m: 12.0 if m > 12 else 0.0, lambda _: 0.0)
@@ -227,7 +268,10 @@ def policy(case: str) -> Story:
     """A new policy lets only the storefront reach the till; it was quill that called it."""
     cluster = shop(case)
     made = plain(
-        cluster, "networking.k8s.io/v1", "NetworkPolicy", "till-callers",
+        cluster,
+        "networking.k8s.io/v1",
+        "NetworkPolicy",
+        "till-callers",
         spec={
             "ingress": [
                 {
@@ -238,14 +282,21 @@ def policy(case: str) -> Story:
             "podSelector": {"matchLabels": {"app": "till"}},
             "policyTypes": ["Ingress"],
         },
-    )  # fmt: skip
+    )
     made["metadata"]["creationTimestamp"] = ago(19)
     complaints(
-        cluster, "quill",
-        "ERROR quill cannot charge: Post http://till:8083/charge: dial tcp: i/o timeout", since=18.5,
-    )  # fmt: skip
-    requests(cluster, "quill", lambda m: 4.4 if m > 19 else 1.0, lambda m: 0.01 if m > 19 else 1.9,
-             lambda m: 0.05 if m > 19 else 3.2)  # fmt: skip
+        cluster,
+        "quill",
+        "ERROR quill cannot charge: Post http://till:8083/charge: dial tcp: i/o timeout",
+        since=18.5,
+    )
+    requests(
+        cluster,
+        "quill",
+        lambda m: 4.4 if m > 19 else 1.0,
+        lambda m: 0.01 if m > 19 else 1.9,
+        lambda m: 0.05 if m > 19 else 3.2,
+    )
     busy(cluster, skip=("quill", "till"))
     requests(cluster, "till", lambda m: 2.0 if m > 19 else 0.0, lambda _: 0.0)
     return Story(
@@ -257,12 +308,17 @@ def policy(case: str) -> Story:
         fired=16,
         changes=[
             change(
-                19, "c41d09f8", "till", "Only the shop's own may call the till", kind="config",
-                files=["policies/till-callers.yaml"], diff="+  podSelector: {matchLabels: {app: till}}\n",
+                19,
+                "c41d09f8",
+                "till",
+                "Only the shop's own may call the till",
+                kind="config",
+                files=["policies/till-callers.yaml"],
+                diff="+  podSelector: {matchLabels: {app: till}}\n",
             )
         ],
         truth=truth("service_path", ("till", "network_policy_blocked"), culprit="c41d09f8", tags=["change"]),
-    )  # fmt: skip
+    )
 
 
 def ingress(case: str) -> Story:
@@ -272,15 +328,31 @@ def ingress(case: str) -> Story:
             backend = one["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]
             backend["name"] = "store-front"
             cluster.event(
-                "Ingress", "storefront", "Sync", "Scheduled for sync", minutes=9, normal=True,
+                "Ingress",
+                "storefront",
+                "Sync",
+                "Scheduled for sync",
+                minutes=9,
+                normal=True,
                 component="nginx-ingress-controller",
-            )  # fmt: skip
+            )
     busy(cluster, skip=("storefront",))
     requests(cluster, "storefront", lambda m: 6.0 if m > 9 else 0.0, lambda _: 0.0)
-    cluster.counter("nginx_ingress_controller_requests", lambda m: 18.0 if m > 9 else 0.0, status="200",
-                    ingress="storefront", namespace=NAMESPACE)  # fmt: skip
-    cluster.counter("nginx_ingress_controller_requests", lambda m: 0.0 if m > 9 else 18.0, status="503",
-                    ingress="storefront", namespace=NAMESPACE, start=3)  # fmt: skip
+    cluster.counter(
+        "nginx_ingress_controller_requests",
+        lambda m: 18.0 if m > 9 else 0.0,
+        status="200",
+        ingress="storefront",
+        namespace=NAMESPACE,
+    )
+    cluster.counter(
+        "nginx_ingress_controller_requests",
+        lambda m: 0.0 if m > 9 else 18.0,
+        status="503",
+        ingress="storefront",
+        namespace=NAMESPACE,
+        start=3,
+    )
     return Story(
         cluster=cluster,
         alert="IngressServerErrors",
@@ -309,12 +381,27 @@ def throttled(case: str) -> Story:
         cluster.counter("container_cpu_cfs_periods_total", lambda _: 10.0, hours=0.43, noise=0, **labels)
         cluster.counter("container_cpu_cfs_throttled_periods_total", lambda _: 8.7, hours=0.43, **labels)
         cluster.counter("container_cpu_usage_seconds_total", lambda _: 0.098, hours=0.43, **labels)
-        cluster.series("kube_pod_container_resource_limits", lambda _: 0.1, hours=0.43, noise=0, resource="cpu",
-                       unit="core", **labels)  # fmt: skip
-        cluster.series("http_request_duration_seconds_avg", lambda _: 1.9, hours=0.43, noise=0.2,
-                       **_labels(pod.name, "lantern"))  # fmt: skip
-        cluster.log(pod, (25.9, "INFO lantern listening on 0.0.0.0:8085"),
-                    *((at, "WARN lantern slow search: 1900 ms") for at in (20.0, 16.0, 12.5, 9.0, 5.0, 2.0)))  # fmt: skip
+        cluster.series(
+            "kube_pod_container_resource_limits",
+            lambda _: 0.1,
+            hours=0.43,
+            noise=0,
+            resource="cpu",
+            unit="core",
+            **labels,
+        )
+        cluster.series(
+            "http_request_duration_seconds_avg",
+            lambda _: 1.9,
+            hours=0.43,
+            noise=0.2,
+            **_labels(pod.name, "lantern"),
+        )
+        cluster.log(
+            pod,
+            (25.9, "INFO lantern listening on 0.0.0.0:8085"),
+            *((at, "WARN lantern slow search: 1900 ms") for at in (20.0, 16.0, 12.5, 9.0, 5.0, 2.0)),
+        )
     busy(cluster, skip=("lantern",))
     return Story(
         cluster=cluster,
@@ -324,19 +411,27 @@ def throttled(case: str) -> Story:
         fired=20,
         changes=[
             change(
-                26, "7b6e12aa", "lantern", "Save on processors", kind="config", files=["deploy/lantern.yaml"],
+                26,
+                "7b6e12aa",
+                "lantern",
+                "Save on processors",
+                kind="config",
+                files=["deploy/lantern.yaml"],
                 diff='-              cpu: "1"\n+              cpu: 100m\n',
             )
         ],
         truth=truth("performance", ("lantern", "cpu_throttling"), culprit="7b6e12aa", tags=["change"]),
-    )  # fmt: skip
+    )
 
 
 def autoscaler(case: str) -> Story:
     """Four times the visitors, and the autoscaler is at its maximum."""
     cluster = shop(case)
     plain(
-        cluster, "autoscaling/v2", "HorizontalPodAutoscaler", "storefront",
+        cluster,
+        "autoscaling/v2",
+        "HorizontalPodAutoscaler",
+        "storefront",
         spec={
             "maxReplicas": 3,
             "metrics": [
@@ -375,19 +470,31 @@ def autoscaler(case: str) -> Story:
             ],
             "currentMetrics": [
                 {
-                    "resource": {"current": {"averageUtilization": 412, "averageValue": "824m"}, "name": "cpu"},
+                    "resource": {
+                        "current": {"averageUtilization": 412, "averageValue": "824m"},
+                        "name": "cpu",
+                    },
                     "type": "Resource",
                 }
             ],
             "currentReplicas": 3,
             "desiredReplicas": 3,
         },
-    )  # fmt: skip
-    requests(cluster, "storefront", lambda m: 6.0 if m > 24 else 23.0, lambda m: 0.02 if m > 24 else 0.4,
-             lambda m: 0.06 if m > 24 else 1.4)  # fmt: skip
+    )
+    requests(
+        cluster,
+        "storefront",
+        lambda m: 6.0 if m > 24 else 23.0,
+        lambda m: 0.02 if m > 24 else 0.4,
+        lambda m: 0.06 if m > 24 else 1.4,
+    )
     for pod in cluster.workloads["storefront"].pods:
-        cluster.counter("container_cpu_usage_seconds_total", lambda m: 0.2 if m > 24 else 0.82,
-                        container="storefront", **_labels(pod.name, "storefront"))  # fmt: skip
+        cluster.counter(
+            "container_cpu_usage_seconds_total",
+            lambda m: 0.2 if m > 24 else 0.82,
+            container="storefront",
+            **_labels(pod.name, "storefront"),
+        )
     busy(cluster, skip=("storefront",))
     return Story(
         cluster=cluster,
@@ -407,10 +514,14 @@ def scaled_down(case: str) -> Story:
     workload.replicas = workload.revisions[0].replicas = 0
     workload.revisions[0].pods.clear()
     cluster.event(
-        "Deployment", "quill", "ScalingReplicaSet",
+        "Deployment",
+        "quill",
+        "ScalingReplicaSet",
         f"Scaled down replica set quill-{workload.revisions[0].hash} to 0 from 2",
-        minutes=23, normal=True, component="deployment-controller",
-    )  # fmt: skip
+        minutes=23,
+        normal=True,
+        component="deployment-controller",
+    )
     for pod in old:
         cluster.event(
             "Pod", pod.name, "Killing", "Stopping container quill", minutes=23, normal=True, host=pod.node
@@ -420,10 +531,11 @@ def scaled_down(case: str) -> Story:
             row for row in _until(cluster, "http_requests_total", 4.5, 23, {"code": "200", **labels})
         ]
     complaints(
-        cluster, "storefront",
+        cluster,
+        "storefront",
         "ERROR storefront POST http://quill:8082/orders: dial tcp 10.43.60.2:8082: connect: connection refused",
         since=22,
-    )  # fmt: skip
+    )
     requests(cluster, "storefront", lambda m: 6.0 if m > 23 else 3.6, lambda m: 0.02 if m > 23 else 2.4)
     busy(cluster, skip=("storefront", "quill"))
     return Story(
@@ -434,12 +546,20 @@ def scaled_down(case: str) -> Story:
         severity="critical",
         fired=21,
         changes=[
-            change(75, "2a9d3371", "storefront", "Larger covers", files=["storefront/cover.css"], version="5.2.1"),
-            change(23, "scale-5514", "quill", "Scale quill to 0 for maintenance", kind="scale",
-                   **{"from": "2", "to": "0"}),
+            change(
+                75, "2a9d3371", "storefront", "Larger covers", files=["storefront/cover.css"], version="5.2.1"
+            ),
+            change(
+                23,
+                "scale-5514",
+                "quill",
+                "Scale quill to 0 for maintenance",
+                kind="scale",
+                **{"from": "2", "to": "0"},
+            ),
         ],
         truth=truth("performance", ("quill", "replica_shortage"), culprit="scale-5514", tags=["change"]),
-    )  # fmt: skip
+    )
 
 
 def _until(
@@ -460,15 +580,26 @@ def hanging(case: str) -> Story:
     cluster = shop(case)
     pod = cluster.workloads["quill"].pods[0]
     cluster.event(
-        "PersistentVolumeClaim", "scratch-data", "ProvisioningFailed", "storage quota of the tenant is used up",
-        minutes=2, first=600, count=120, component="persistentvolume-controller", namespace="sandbox",
-    )  # fmt: skip
+        "PersistentVolumeClaim",
+        "scratch-data",
+        "ProvisioningFailed",
+        "storage quota of the tenant is used up",
+        minutes=2,
+        first=600,
+        count=120,
+        component="persistentvolume-controller",
+        namespace="sandbox",
+    )
     for which in ("Readiness", "Liveness"):
         probe_fails(
-            cluster, pod, which,
+            cluster,
+            pod,
+            which,
             f'Get "http://{pod.ip}:8082/healthz": context deadline exceeded (Client.Timeout exceeded while '
-            "awaiting headers)", count=40 if which == "Readiness" else 2, first=9,
-        )  # fmt: skip
+            "awaiting headers)",
+            count=40 if which == "Readiness" else 2,
+            first=9,
+        )
     busy(cluster)
     name = f"{NAMESPACE}/{pod.name}"
     cluster.logs[name] = [line for line in cluster.logs[name] if line[0] > 9.4]
@@ -525,15 +656,28 @@ def two_faults(case: str) -> Story:
     image = container(new.template)["image"]
     pod.waiting = ("ImagePullBackOff", f'Back-off pulling image "{image}"')
     for reason, text in (
-        ("Failed", f'Failed to pull image "{image}": rpc error: code = Unknown desc = failed to pull and unpack image '
-         f'"{image}": failed to resolve reference "{image}": failed to do request: Head '
-         '"https://registry.fenwick.exmaple/v2/parcel/manifests/1.7.0": dial tcp: lookup registry.fenwick.exmaple: '
-         "no such host"),
+        (
+            "Failed",
+            f'Failed to pull image "{image}": rpc error: code = Unknown desc = failed to pull and unpack image '
+            f'"{image}": failed to resolve reference "{image}": failed to do request: Head '
+            '"https://registry.fenwick.exmaple/v2/parcel/manifests/1.7.0": dial tcp: lookup registry.fenwick.exmaple: '
+            "no such host",
+        ),
         ("Failed", "Error: ErrImagePull"),
         ("BackOff", f'Back-off pulling image "{image}"'),
-    ):  # fmt: skip
-        cluster.event("Pod", pod.name, reason, text, minutes=1, first=14.5, count=6, normal=reason == "BackOff",
-                      host=pod.node, path="spec.containers{parcel}")  # fmt: skip
+    ):
+        cluster.event(
+            "Pod",
+            pod.name,
+            reason,
+            text,
+            minutes=1,
+            first=14.5,
+            count=6,
+            normal=reason == "BackOff",
+            host=pod.node,
+            path="spec.containers{parcel}",
+        )
     complaints(
         cluster, "storefront", "ERROR storefront GET http://shelf:8081/titles: connection refused", since=12
     )

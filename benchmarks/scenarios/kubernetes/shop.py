@@ -158,16 +158,22 @@ def shop(case: str) -> Cluster:
     """The whole cluster with logs of half an hour and metrics of an hour, without any fault."""
     cluster = Cluster(case)
     cluster.node(
-        "cp-1", labels={"node-role.kubernetes.io/control-plane": ""},
+        "cp-1",
+        labels={"node-role.kubernetes.io/control-plane": ""},
         taints=[{"effect": "NoSchedule", "key": "node-role.kubernetes.io/control-plane"}],
-    )  # fmt: skip
+    )
     for name in NODES:
         cluster.node(name, labels={"pool": name[:6]})
     for namespace in (NAMESPACE, "kube-system", "sandbox", "default"):
         plain(
-            cluster, "v1", "Namespace", namespace, None,
-            spec={"finalizers": ["kubernetes"]}, status={"phase": "Active"},
-        )  # fmt: skip
+            cluster,
+            "v1",
+            "Namespace",
+            namespace,
+            None,
+            spec={"finalizers": ["kubernetes"]},
+            status={"phase": "Active"},
+        )
         plain(cluster, "v1", "ServiceAccount", "default", namespace)
     for name, port in _PORTS.items():
         image = f"{REGISTRY}/{name}:{_VERSIONS[name]}"
@@ -181,7 +187,10 @@ def shop(case: str) -> Cluster:
     plain(cluster, "v1", "ConfigMap", "parcel-rates", data={"tariff.csv": "", "zones.csv": ""})
     _system(cluster)
     plain(
-        cluster, "networking.k8s.io/v1", "Ingress", "storefront",
+        cluster,
+        "networking.k8s.io/v1",
+        "Ingress",
+        "storefront",
         spec={
             "ingressClassName": "nginx",
             "rules": [
@@ -200,7 +209,7 @@ def shop(case: str) -> Cluster:
             ],
         },
         status={"loadBalancer": {"ingress": [{"ip": "192.0.2.40"}]}},
-    )  # fmt: skip
+    )
     plain(
         cluster,
         "networking.k8s.io/v1",
@@ -235,23 +244,42 @@ def _database(cluster: Cluster) -> None:
     service(cluster, "archive-db", 5432, 5432)
     volume = f"pvc-{cluster.uid('PersistentVolumeClaim', NAMESPACE, 'data-archive-db-0')}"
     plain(
-        cluster, "v1", "PersistentVolumeClaim", "data-archive-db-0",
+        cluster,
+        "v1",
+        "PersistentVolumeClaim",
+        "data-archive-db-0",
         spec={**claim["spec"], "volumeMode": "Filesystem", "volumeName": volume},
         status={"accessModes": ["ReadWriteOnce"], "capacity": {"storage": "20Gi"}, "phase": "Bound"},
-    )  # fmt: skip
+    )
     plain(
-        cluster, "v1", "PersistentVolume", volume, None,
+        cluster,
+        "v1",
+        "PersistentVolume",
+        volume,
+        None,
         spec={
-            "accessModes": ["ReadWriteOnce"], "capacity": {"storage": "20Gi"}, "storageClassName": "block",
-            "claimRef": {"kind": "PersistentVolumeClaim", "name": "data-archive-db-0", "namespace": NAMESPACE},
+            "accessModes": ["ReadWriteOnce"],
+            "capacity": {"storage": "20Gi"},
+            "storageClassName": "block",
+            "claimRef": {
+                "kind": "PersistentVolumeClaim",
+                "name": "data-archive-db-0",
+                "namespace": NAMESPACE,
+            },
             "volumeMode": "Filesystem",
         },
         status={"phase": "Bound"},
-    )  # fmt: skip
+    )
     plain(
-        cluster, "storage.k8s.io/v1", "StorageClass", "block", None,
-        provisioner="block.csi.fenwick.example", reclaimPolicy="Delete", volumeBindingMode="WaitForFirstConsumer",
-    )  # fmt: skip
+        cluster,
+        "storage.k8s.io/v1",
+        "StorageClass",
+        "block",
+        None,
+        provisioner="block.csi.fenwick.example",
+        reclaimPolicy="Delete",
+        volumeBindingMode="WaitForFirstConsumer",
+    )
 
 
 def _system(cluster: Cluster) -> None:
@@ -266,9 +294,14 @@ def _system(cluster: Cluster) -> None:
     proxy["metadata"]["labels"] |= {"k8s-app": "kube-proxy"}
     proxy["spec"]["tolerations"] = [{"operator": "Exists"}]
     cluster.workload(
-        "kube-proxy", proxy, kind="DaemonSet", namespace="kube-system", replicas=4, days=90,
+        "kube-proxy",
+        proxy,
+        kind="DaemonSet",
+        namespace="kube-system",
+        replicas=4,
+        days=90,
         nodes=list(cluster.nodes),
-    )  # fmt: skip
+    )
     for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd"):
         control_plane(cluster, name)
     for name in ("kube-scheduler", "kube-controller-manager"):

@@ -40,17 +40,25 @@ def _env(name: str, value: str) -> Callable[[Doc], None]:
 def quota(case: str) -> Story:
     cluster = shop(case)
     plain(
-        cluster, "v1", "ResourceQuota", "shop-budget",
+        cluster,
+        "v1",
+        "ResourceQuota",
+        "shop-budget",
         spec={"hard": {"requests.cpu": "3400m", "pods": "40"}},
-        status={"hard": {"requests.cpu": "3400m", "pods": "40"}, "used": {"requests.cpu": "3300m", "pods": "15"}},
-    )  # fmt: skip
+        status={
+            "hard": {"requests.cpu": "3400m", "pods": "40"},
+            "used": {"requests.cpu": "3300m", "pods": "15"},
+        },
+    )
     workload = cluster.workloads["quill"]
     new = cluster.roll("quill", _image("2.8.0"), minutes=14)
     refused(
-        cluster, workload, new,
+        cluster,
+        workload,
+        new,
         f'pods "quill-{new.hash}-{cluster.suffix("q")}" is forbidden: exceeded quota: shop-budget, requested: '
         "requests.cpu=200m, used: requests.cpu=3300m, limited: requests.cpu=3400m",
-    )  # fmt: skip
+    )
     busy(cluster)
     return Story(
         cluster=cluster,
@@ -65,7 +73,11 @@ def webhook(case: str) -> Story:
     """The admission webhook of the label guard has no pod; a new parcel cannot be created."""
     cluster = shop(case)
     plain(
-        cluster, "admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration", "label-guard", None,
+        cluster,
+        "admissionregistration.k8s.io/v1",
+        "ValidatingWebhookConfiguration",
+        "label-guard",
+        None,
         webhooks=[
             {
                 "admissionReviewVersions": ["v1"],
@@ -87,7 +99,7 @@ def webhook(case: str) -> Story:
                 "timeoutSeconds": 10,
             }
         ],
-    )  # fmt: skip
+    )
     guard = plain(cluster, "v1", "Service", "label-guard", "sandbox")
     guard["spec"] = {
         "clusterIP": "10.43.77.12",
@@ -97,11 +109,13 @@ def webhook(case: str) -> Story:
     }
     new = cluster.roll("parcel", _image("1.6.1"), minutes=11)
     refused(
-        cluster, cluster.workloads["parcel"], new,
+        cluster,
+        cluster.workloads["parcel"],
+        new,
         'Internal error occurred: failed calling webhook "check.label-guard.fenwick.example": failed to call '
         'webhook: Post "https://label-guard.sandbox.svc:443/check?timeout=10s": no endpoints available for '
         'service "label-guard"',
-    )  # fmt: skip
+    )
     busy(cluster)
     return Story(
         cluster=cluster,
@@ -125,10 +139,12 @@ def account(case: str) -> Story:
 
     new = cluster.roll("till", edit, minutes=12)
     refused(
-        cluster, cluster.workloads["till"], new,
+        cluster,
+        cluster.workloads["till"],
+        new,
         f'pods "till-{new.hash}-" is forbidden: error looking up service account fenwick/till-signer: '
         'serviceaccount "till-signer" not found',
-    )  # fmt: skip
+    )
     busy(cluster)
     return Story(
         cluster=cluster,
@@ -148,11 +164,12 @@ def too_large(case: str) -> Story:
 
     new = cluster.roll("lantern", edit, minutes=16)
     pending(
-        cluster, new.pods[0],
+        cluster,
+        new.pods[0],
         "0/4 nodes are available: 1 node(s) had untolerated taint {node-role.kubernetes.io/control-plane: }, "
         "3 Insufficient memory. preemption: 0/4 nodes are available: 1 Preemption is not helpful for scheduling, "
         "3 No preemption victims found for incoming pod.",
-    )  # fmt: skip
+    )
     busy(cluster)
     return Story(
         cluster=cluster,
@@ -162,12 +179,16 @@ def too_large(case: str) -> Story:
         changes=[
             change(96, "a1d3c9e0", "storefront", "Show the opening hours", files=["storefront/footer.html"]),
             change(
-                16, "f3b20d77", "lantern", "Keep the whole index in memory", files=["deploy/lantern.yaml"],
-                diff='-            memory: 256Mi\n+            memory: 48Gi\n',
+                16,
+                "f3b20d77",
+                "lantern",
+                "Keep the whole index in memory",
+                files=["deploy/lantern.yaml"],
+                diff="-            memory: 256Mi\n+            memory: 48Gi\n",
             ),
         ],
         truth=truth("scheduling", ("lantern", "insufficient_memory"), culprit="f3b20d77", tags=["change"]),
-    )  # fmt: skip
+    )
 
 
 def tainted(case: str) -> Story:
@@ -179,11 +200,12 @@ def tainted(case: str) -> Story:
         ]
     new = cluster.roll("storefront", _image("5.2.2"), minutes=13)
     pending(
-        cluster, new.pods[0],
+        cluster,
+        new.pods[0],
         "0/4 nodes are available: 1 node(s) had untolerated taint {node-role.kubernetes.io/control-plane: }, "
         "3 node(s) had untolerated taint {fenwick.example/retiring: yes}. preemption: 0/4 nodes are available: "
         "4 Preemption is not helpful for scheduling.",
-    )  # fmt: skip
+    )
     busy(cluster)
     return Story(
         cluster=cluster,
@@ -202,11 +224,12 @@ def selector(case: str) -> Story:
 
     new = cluster.roll("shelf", edit, minutes=15)
     pending(
-        cluster, new.pods[0],
+        cluster,
+        new.pods[0],
         "0/4 nodes are available: 1 node(s) had untolerated taint {node-role.kubernetes.io/control-plane: }, "
         "3 node(s) didn't match Pod's node affinity/selector. preemption: 0/4 nodes are available: "
         "4 Preemption is not helpful for scheduling.",
-    )  # fmt: skip
+    )
     busy(cluster)
     return Story(
         cluster=cluster,
@@ -227,7 +250,10 @@ def unbound(case: str) -> Story:
     volume = {"name": "data", "persistentVolumeClaim": {"claimName": "data-archive-db-1"}}
     pod.template = {**pod.template, "spec": {**pod.template["spec"], "volumes": [volume]}}
     plain(
-        cluster, "v1", "PersistentVolumeClaim", "data-archive-db-1",
+        cluster,
+        "v1",
+        "PersistentVolumeClaim",
+        "data-archive-db-1",
         spec={
             "accessModes": ["ReadWriteOnce"],
             "resources": {"requests": {"storage": "20Gi"}},
@@ -235,21 +261,27 @@ def unbound(case: str) -> Story:
             "volumeMode": "Filesystem",
         },
         status={"phase": "Pending"},
-    )["metadata"]["creationTimestamp"] = ago(18)  # fmt: skip
+    )["metadata"]["creationTimestamp"] = ago(18)
     workload.claims[0] = {
         **workload.claims[0],
         "spec": {**workload.claims[0]["spec"], "storageClassName": "block-fast"},
     }
     cluster.event(
-        "PersistentVolumeClaim", "data-archive-db-1", "ProvisioningFailed",
+        "PersistentVolumeClaim",
+        "data-archive-db-1",
+        "ProvisioningFailed",
         'storageclass.storage.k8s.io "block-fast" not found',
-        minutes=0.4, first=18, count=70, component="persistentvolume-controller",
-    )  # fmt: skip
+        minutes=0.4,
+        first=18,
+        count=70,
+        component="persistentvolume-controller",
+    )
     pending(
-        cluster, pod,
+        cluster,
+        pod,
         "0/4 nodes are available: pod has unbound immediate PersistentVolumeClaims. preemption: 0/4 nodes are "
         "available: 4 Preemption is not helpful for scheduling.",
-    )  # fmt: skip
+    )
     busy(cluster)
     return Story(
         cluster=cluster,
@@ -265,10 +297,11 @@ def tag(case: str) -> Story:
     new = cluster.roll("till", _image("1.15.0-rc"), minutes=13)
     image = container(new.template)["image"]
     image_missing(
-        cluster, new.pods[0],
+        cluster,
+        new.pods[0],
         f'rpc error: code = NotFound desc = failed to pull and unpack image "{image}": failed to resolve '
         f'reference "{image}": {image}: not found',
-    )  # fmt: skip
+    )
     busy(cluster)
     return Story(
         cluster=cluster,
@@ -276,14 +309,21 @@ def tag(case: str) -> Story:
         summary=f"Container till in pod fenwick/{new.pods[0].name} is waiting",
         labels=at_pod(new.pods[0].name, "till"),
         changes=[
-            change(44, "0be4417a", "shelf", "Sort series by volume", files=["shelf/sorting.py"], version="3.9.0"),
             change(
-                13, "d92ab6f5", "till", "Release 1.15.0", files=["deploy/till.yaml"], version="1.15.0-rc",
+                44, "0be4417a", "shelf", "Sort series by volume", files=["shelf/sorting.py"], version="3.9.0"
+            ),
+            change(
+                13,
+                "d92ab6f5",
+                "till",
+                "Release 1.15.0",
+                files=["deploy/till.yaml"],
+                version="1.15.0-rc",
                 diff=f"-        image: {REGISTRY}/till:1.14.2\n+        image: {REGISTRY}/till:1.15.0-rc\n",
             ),
         ],
         truth=truth("start", ("till", "image_tag_missing"), culprit="d92ab6f5", tags=["change"]),
-    )  # fmt: skip
+    )
 
 
 def secret_key(case: str) -> Story:
@@ -323,10 +363,12 @@ def config_map(case: str) -> Story:
         summary=f"Pod fenwick/{pod.name} has been in a non-ready state",
         labels={"namespace": NAMESPACE, "pod": pod.name},
         truth=truth(
-            "start", ("parcel", "config_map_missing"), tags=["red_herring"],
+            "start",
+            ("parcel", "config_map_missing"),
+            tags=["red_herring"],
             forbidden=[{"fault": "crashloop"}],
         ),
-    )  # fmt: skip
+    )
 
 
 def command(case: str) -> Story:
@@ -345,8 +387,17 @@ def command(case: str) -> Story:
     )
     crashing(cluster, cluster.workloads["lantern"], pod, 128, reason="StartError", message=why, lasted=0.0)
     pulled(cluster, pod, minutes=12)
-    cluster.event("Pod", pod.name, "Failed", f"Error: {why}", minutes=1, first=11.8, count=7, host=pod.node,
-                  path="spec.containers{lantern}")  # fmt: skip
+    cluster.event(
+        "Pod",
+        pod.name,
+        "Failed",
+        f"Error: {why}",
+        minutes=1,
+        first=11.8,
+        count=7,
+        host=pod.node,
+        path="spec.containers{lantern}",
+    )
     busy(cluster)
     return Story(
         cluster=cluster,
@@ -403,9 +454,17 @@ def init(case: str) -> Story:
         }
     ]
     pulled(cluster, pod, minutes=13)
-    cluster.event("Pod", pod.name, "BackOff",
-                  f"Back-off restarting failed container migrate in pod {pod.name}_fenwick({uid})",
-                  minutes=0.4, first=12, count=28, host=pod.node, path="spec.initContainers{migrate}")  # fmt: skip
+    cluster.event(
+        "Pod",
+        pod.name,
+        "BackOff",
+        f"Back-off restarting failed container migrate in pod {pod.name}_fenwick({uid})",
+        minutes=0.4,
+        first=12,
+        count=28,
+        host=pod.node,
+        path="spec.initContainers{migrate}",
+    )
     for previous in (False, True):
         cluster.log(
             pod,
@@ -434,11 +493,14 @@ def env_value(case: str) -> Story:
         cluster.log(
             pod,
             *(
-                (at, "ERROR quill cannot charge: Post http://tills:8083/charge: dial tcp: lookup tills on "
-                 "10.43.0.10:53: no such host")
+                (
+                    at,
+                    "ERROR quill cannot charge: Post http://tills:8083/charge: dial tcp: lookup tills on "
+                    "10.43.0.10:53: no such host",
+                )
                 for at in (20.0, 17.5, 14.1, 11.0, 8.2, 5.5, 3.1, 1.2)
             ),
-        )  # fmt: skip
+        )
         labels = {"namespace": NAMESPACE, "pod": pod.name, "service": "quill"}
         cluster.counter("http_requests_total", lambda _: 2.5, hours=0.35, code="200", **labels)
         cluster.counter("http_requests_total", lambda _: 2.0, hours=0.35, code="500", start=0, **labels)
@@ -452,11 +514,17 @@ def env_value(case: str) -> Story:
         fired=18,
         changes=[
             change(
-                21, "63fc8a10", "quill", "Address peers by their new names", kind="config",
+                21,
+                "63fc8a10",
+                "quill",
+                "Address peers by their new names",
+                kind="config",
                 files=["deploy/quill.yaml"],
-                diff='-          value: http://till:8083\n+          value: http://tills:8083\n',
+                diff="-          value: http://till:8083\n+          value: http://tills:8083\n",
             ),
-            change(7, "be0c5512", "lantern", "Fewer lines in the log", files=["lantern/log.py"], version="0.18.4"),
+            change(
+                7, "be0c5512", "lantern", "Fewer lines in the log", files=["lantern/log.py"], version="0.18.4"
+            ),
         ],
         truth=truth(
             "service_path",
@@ -466,7 +534,7 @@ def env_value(case: str) -> Story:
             tags=["change", "red_herring"],
             forbidden=[{"culprit_change": "be0c5512"}],
         ),
-    )  # fmt: skip
+    )
 
 
 def _probe(**changes: object) -> Callable[[Doc], None]:
@@ -489,8 +557,12 @@ def probe_port(case: str) -> Story:
     pod.ready, pod.restarts, pod.started = False, 7, 0.8
     pulled(cluster, pod, minutes=13)
     for which in ("Liveness", "Readiness"):
-        probe_fails(cluster, pod, which,
-                    f'Get "http://{pod.ip}:8181/healthz": dial tcp {pod.ip}:8181: connect: connection refused')  # fmt: skip
+        probe_fails(
+            cluster,
+            pod,
+            which,
+            f'Get "http://{pod.ip}:8181/healthz": dial tcp {pod.ip}:8181: connect: connection refused',
+        )
     killed_by_probe(cluster, pod, "liveness", count=7, first=12)
     cluster.log(pod, (0.8, "INFO shelf 3.9.0 starting"), (0.79, "INFO shelf listening on 0.0.0.0:8081"))
     busy(cluster)
@@ -512,8 +584,13 @@ def probe_path(case: str) -> Story:
     for which in ("Liveness", "Readiness"):
         probe_fails(cluster, pod, which, "HTTP probe failed with statuscode: 404")
     killed_by_probe(cluster, pod, "liveness", count=6, first=11)
-    cluster.log(pod, (1.1, "INFO parcel listening on 0.0.0.0:8084"), (1.0, "INFO GET /health/ready 404"),
-                (0.9, "INFO GET /health/ready 404"), (0.4, "INFO GET /health/ready 404"))  # fmt: skip
+    cluster.log(
+        pod,
+        (1.1, "INFO parcel listening on 0.0.0.0:8084"),
+        (1.0, "INFO GET /health/ready 404"),
+        (0.9, "INFO GET /health/ready 404"),
+        (0.4, "INFO GET /health/ready 404"),
+    )
     busy(cluster)
     return Story(
         cluster=cluster,
@@ -536,12 +613,21 @@ def probe_tight(case: str) -> Story:
     pod.ready, pod.restarts, pod.started = False, 9, 0.1
     pulled(cluster, pod, minutes=14)
     for which in ("Liveness", "Readiness"):
-        probe_fails(cluster, pod, which,
-                    f'Get "http://{pod.ip}:8085/healthz": dial tcp {pod.ip}:8085: connect: connection refused')  # fmt: skip
+        probe_fails(
+            cluster,
+            pod,
+            which,
+            f'Get "http://{pod.ip}:8085/healthz": dial tcp {pod.ip}:8085: connect: connection refused',
+        )
     killed_by_probe(cluster, pod, "liveness", count=9, first=13.5)
     cluster.log(pod, (0.1, "INFO lantern loading the index, this takes about 60 s"))
-    cluster.log(pod, (1.3, "INFO lantern loading the index, this takes about 60 s"),
-                (1.2, "INFO lantern index 12% loaded"), (1.16, "INFO lantern stopping on SIGTERM"), previous=True)  # fmt: skip
+    cluster.log(
+        pod,
+        (1.3, "INFO lantern loading the index, this takes about 60 s"),
+        (1.2, "INFO lantern index 12% loaded"),
+        (1.16, "INFO lantern stopping on SIGTERM"),
+        previous=True,
+    )
     busy(cluster)
     return Story(
         cluster=cluster,

@@ -6,10 +6,8 @@ import csv
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
-
 from datetime import timedelta
 from pathlib import Path
-
 
 import yaml
 
@@ -17,8 +15,8 @@ from benchmarks.scenarios.capture import Recorded, as_lines
 from benchmarks.scenarios.kubernetes import failing, quiet, running, starting
 from benchmarks.scenarios.kubernetes.cluster import NOW, Cluster, Doc
 from benchmarks.scenarios.kubernetes.printing import printed
-from benchmarks.scenarios.kubernetes.story import Story
 from benchmarks.scenarios.kubernetes.shop import CALLS
+from benchmarks.scenarios.kubernetes.story import Story
 
 # Every kind that was asked for: one without any object is an empty list, which says that there is none.
 _FILES = {
@@ -152,6 +150,12 @@ def _table(rows: Sequence[tuple[float, str, float, Mapping[str, str]]]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(("timestamp", "metric", "value", *columns))
     for at, metric, value, labels in rows:
-        writer.writerow((int(at), metric, f"{value:.6g}" if abs(value) < 1e6 else f"{value:.0f}",
-                         *(labels.get(key, "") for key in columns)))  # fmt: skip
+        writer.writerow(
+            (
+                int(at),
+                metric,
+                f"{value:.6g}" if abs(value) < 1e6 else f"{value:.0f}",
+                *(labels.get(key, "") for key in columns),
+            )
+        )
     return out.getvalue()
