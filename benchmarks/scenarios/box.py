@@ -1,4 +1,4 @@
-"""One recorded machine: services under real monitoring, broken by a scenario, captured when the alert came."""
+"""One recorded machine: services under real monitoring, broken by a scenario, captured once alerted."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ _UNPRIVILEGED = 61_000
 
 
 def interpreter() -> str:
-    """The system's interpreter, which other users may run too: the service needs the standard library alone."""
+    """The system's interpreter, which other users may run too: the standard library is enough."""
     return shutil.which("python3", path="/usr/bin:/usr/local/bin") or sys.executable
 
 
@@ -79,8 +79,6 @@ class Child:
     async def stop(self, number: int = signal.SIGKILL) -> None:
         if self.process is not None and self.process.returncode is None:
             self.process.send_signal(number)
-            if number == signal.SIGKILL:
-                self.process.send_signal(signal.SIGCONT)
             await self.process.wait()
         if self._watch is not None:
             await self._watch

@@ -69,7 +69,7 @@ async def inodes(box: Box) -> Truth:
 
 
 async def filled_and_killed(box: Box) -> Truth:
-    """Two faults at once: the disk runs full while somebody kills another service; the alert is the disk's."""
+    """Two faults: the disk runs full while somebody kills another service; the alert is the disk's."""
     path = await mounted(box, "spool", "size=6m,nr_inodes=10k")
     spooler = await box.service("spooler", spool=str(path), spool_bytes=2_000)
     ledger = await box.service("ledger")

@@ -82,8 +82,10 @@ class Database(Child):
             shutil.chown(self.data, _USER)
         await asyncio.to_thread(
             subprocess.run,
-            [self.programs / "initdb", "-D", self.data, "-U", "postgres", "-A", "scram-sha-256"]
-            + [f"--pwfile={secret}", "--no-sync", "--locale=C.UTF-8", "--wal-segsize=1"],
+            [
+                *(self.programs / "initdb", "-D", self.data, "-U", "postgres", "-A", "scram-sha-256"),
+                *(f"--pwfile={secret}", "--no-sync", "--locale=C.UTF-8", "--wal-segsize=1"),
+            ],
             user=self.user,
             check=True,
             capture_output=True,

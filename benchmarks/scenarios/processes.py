@@ -231,7 +231,7 @@ async def flapping(box: Box) -> Truth:
 
 
 async def cache_loaded(box: Box) -> Truth:
-    """Memory takes one step, as it does at every start, and stays level: the limit of the alert is too low."""
+    """Memory takes one step, as at every start, and stays level: the alert's limit is too low."""
     prices = await box.service("prices")
     limit = 'process_resident_memory_bytes{job="prices"} > 60e6'
     await box.watch(rule("MemoryHigh", limit, "prices uses more than 60 MB", severity="warning", wait="20s"))

@@ -1,10 +1,10 @@
-"""A small service that does work, calls others, keeps a database and breaks on demand. Standard library only:
+"""A small service that does work, calls others, keeps a database and breaks on demand. Standard library:
 it is copied beside its configuration and run by a plain interpreter.
 
 ``service.py CONFIG.json``: name, port, rate (operations a second of its own), spans (file), upstreams {name:
 url}, ca (PEM that upstreams are trusted by), tls {cert, key}, database (environment of psql) with statement,
-spool (directory that every operation writes a file to, of ``spool_bytes``), timeout (seconds). The log goes to
-standard output. ``GET /work`` · ``GET /metrics`` · ``POST /do/FAULT``.
+spool (directory that every operation writes a file to, of ``spool_bytes``), timeout (seconds). The log
+goes to standard output. ``GET /work`` · ``GET /metrics`` · ``POST /do/FAULT``.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 
 from benchmarks.scenarios.kubernetes.cluster import NAMESPACE
-from benchmarks.scenarios.kubernetes.running import requests
+from benchmarks.scenarios.kubernetes.load import requests
 from benchmarks.scenarios.kubernetes.shop import busy, container, shop
 from benchmarks.scenarios.kubernetes.states import probe_fails, pulled
 from benchmarks.scenarios.kubernetes.story import Story, about, at_deployment, change
@@ -59,7 +59,7 @@ def rollout_done(case: str) -> Story:
 
 
 def nightly_batch(case: str) -> Story:
-    """Lantern rebuilds its index every morning at this hour: two days show the same load, and nobody waits."""
+    """Lantern rebuilds its index every morning at this hour: two days show the same load, nobody waits."""
     cluster = shop(case)
 
     def load(minutes: float) -> float:
@@ -114,7 +114,7 @@ def readiness_blip(case: str) -> Story:
 
 
 def harmless_deploy(case: str) -> Story:
-    """A latency alert with a low limit fires at a value that is usual for it; a release of yesterday is innocent."""
+    """The alert's limit is below what is usual for it, before and after a harmless release."""
     cluster = shop(case)
     cluster.rolled(
         "shelf", lambda t: container(t).update(image="registry.fenwick.example/shelf:3.9.1"), minutes=95
