@@ -20,7 +20,7 @@ def requests(
     *,
     noise: float = 0.2,
     hours: float = 1.0,
-    step: float = 30.0,
+    step: float = 60.0,
 ) -> None:
     """A service's requests by minutes before now: good and bad ones a second and pod, and their time."""
     workload = cluster.workloads[name]

@@ -68,12 +68,11 @@ def nightly_batch(case: str) -> Story:
 
     for pod in cluster.workloads["lantern"].pods:
         labels = {"container": "lantern", "namespace": NAMESPACE, "pod": pod.name, "service": "lantern"}
-        cluster.counter("container_cpu_usage_seconds_total", load, hours=50, step=300, noise=0.03, **labels)
-        cluster.counter("process_cpu_seconds_total", load, hours=50, step=300, noise=0.03, **labels)
+        cluster.counter("container_cpu_usage_seconds_total", load, hours=50, step=120, noise=0.03, **labels)
         cluster.log(
             pod, (30.0, "INFO lantern nightly index rebuild started"), (1.0, "INFO lantern index 52% rebuilt")
         )
-    requests(cluster, "lantern", lambda _: 6.0, lambda _: 0.01, hours=50, step=300)
+    requests(cluster, "lantern", lambda _: 6.0, lambda _: 0.01)
     busy(cluster, skip=("lantern",))
     return Story(
         cluster=cluster,
@@ -119,7 +118,7 @@ def harmless_deploy(case: str) -> Story:
     cluster.rolled(
         "shelf", lambda t: container(t).update(image="registry.fenwick.example/shelf:3.9.1"), minutes=95
     )
-    requests(cluster, "shelf", lambda _: 12.0, lambda _: 0.02, lambda _: 0.21, noise=0.1, hours=30, step=120)
+    requests(cluster, "shelf", lambda _: 12.0, lambda _: 0.02, lambda _: 0.21, noise=0.1, hours=30, step=300)
     busy(cluster, skip=("shelf",))
     return Story(
         cluster=cluster,
