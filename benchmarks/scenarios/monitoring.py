@@ -133,10 +133,8 @@ class Webhook:
         """Wait for a body about this alert."""
 
         def found() -> dict[str, Any] | None:
-            for body in reversed(self.bodies):
-                if body["commonLabels"].get("alertname") == name and body["status"] == status:
-                    return body
-            return None
+            about = (one for one in self.bodies if one["commonLabels"].get("alertname") == name)
+            return next((one for one in about if one["status"] == status), None)
 
         async with asyncio.timeout(_ALERT_SECONDS), self._news:
             await self._news.wait_for(lambda: found() is not None)

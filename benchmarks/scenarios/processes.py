@@ -74,12 +74,12 @@ async def memory_leak(box: Box) -> Truth:
 
 
 async def processor_burnt(box: Box) -> Truth:
-    # Others work on the machine: it shall have the core that it wants.
-    search = await box.service("search", under=("nice", "-n", "-15"))
-    expr = 'rate(process_cpu_seconds_total{job="search"}[10s]) > 0.7'
+    # It shall have the core that it wants, whoever else works on the machine.
+    search = await box.service("search", under=("chrt", "--rr", "1"))
+    expr = 'rate(process_cpu_seconds_total{job="search"}[10s]) > 0.85'
     await box.watch(rule("CpuHigh", expr, "search uses most of a core", severity="warning"))
     await search.do("burn")
-    await box.alerted("CpuHigh", linger=35)
+    await box.alerted("CpuHigh", linger=8)
     return _truth("search", "cpu_saturation")
 
 
@@ -199,7 +199,7 @@ async def bad_release(box: Box) -> Truth:
     await pricing.ready()
     await pricing.do("fail")
     await box.alerted("ServiceDown")
-    return _truth("pricing", "process_crash", "bad_change", tags=("change",), culprit="9c3e55d2")
+    return _truth("pricing", "process_crash", tags=("change",), culprit="9c3e55d2")
 
 
 async def over_again(box: Box) -> Truth:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from benchmarks.scenarios.kubernetes.changing import tagged
-from benchmarks.scenarios.kubernetes.cluster import NAMESPACE
+from benchmarks.scenarios.kubernetes.cluster import NAMESPACE, Doc
 from benchmarks.scenarios.kubernetes.load import complaints, requests
 from benchmarks.scenarios.kubernetes.shop import busy, shop
 from benchmarks.scenarios.kubernetes.states import crashing
@@ -131,7 +131,7 @@ def pool(case: str) -> Story:
         since=19,
     )
     for pod in cluster.workloads["quill"].pods:
-        labels = {"namespace": NAMESPACE, "pod": pod.name, "service": "quill"}
+        labels: Doc = {"namespace": NAMESPACE, "pod": pod.name, "service": "quill"}
         cluster.series(
             "db_pool_connections_in_use",
             lambda m: min(15, max(1, (33 - m) * 1.1)),

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from benchmarks.scenarios.kubernetes.cluster import NAMESPACE, Cluster, Doc
 
 
-def of_pod(pod: str, service: str) -> dict[str, str]:
+def of_pod(pod: str, service: str) -> Doc:
+    """The labels of a pod's series."""
     return {"namespace": NAMESPACE, "pod": pod, "service": service}
 
 
@@ -48,7 +49,8 @@ def complaints(cluster: Cluster, name: str, text: str, *, since: float) -> None:
 
 
 def memory(cluster: Cluster, pod: str, name: str, value: Callable[[float], float], limit: float) -> None:
-    labels = {"container": name, **of_pod(pod, name)}
+    """A container's memory by minutes before now, and its limit, in bytes."""
+    labels: Doc = {"container": name, **of_pod(pod, name)}
     cluster.series("container_memory_working_set_bytes", value, noise=0.01, **labels)
     cluster.series(
         "kube_pod_container_resource_limits",

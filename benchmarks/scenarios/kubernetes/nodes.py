@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from benchmarks.scenarios.kubernetes.changing import tagged
 from benchmarks.scenarios.kubernetes.cluster import NAMESPACE, NOW, Cluster, Pod, ago
-from benchmarks.scenarios.kubernetes.load import complaints, requests
+from benchmarks.scenarios.kubernetes.load import always, complaints, requests
 from benchmarks.scenarios.kubernetes.shop import busy, shop
 from benchmarks.scenarios.kubernetes.states import crashing
 from benchmarks.scenarios.kubernetes.story import Story, about, change, truth
@@ -14,6 +14,10 @@ from benchmarks.scenarios.kubernetes.story import Story, about, change, truth
 
 def _on(cluster: Cluster, node: str) -> list[Pod]:
     return [pod for one in cluster.workloads.values() for pod in one.pods if pod.node == node]
+
+
+def _until_lost(minutes: float) -> float:
+    return 1.0 if minutes >= 9.7 else 0.0
 
 
 def node_gone(case: str) -> Story:
@@ -62,9 +66,7 @@ def node_gone(case: str) -> Story:
         if name.partition("/")[2] in gone:
             cluster.logs[name] = [line for line in lines if line[0] > 9.7]
     for node in cluster.nodes:
-        cluster.series(
-            "up", lambda m, n=node: 0.0 if n == lost and m < 9.7 else 1.0, noise=0, job="kubelet", node=node
-        )  # type: ignore[misc]
+        cluster.series("up", _until_lost if node == lost else always(1.0), noise=0, job="kubelet", node=node)
     return Story(
         cluster=cluster,
         alert="KubeNodeNotReady",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-from benchmarks.scenarios.kubernetes.cluster import NAMESPACE
+from benchmarks.scenarios.kubernetes.cluster import NAMESPACE, Doc
 from benchmarks.scenarios.kubernetes.load import requests
 from benchmarks.scenarios.kubernetes.shop import busy, container, shop
 from benchmarks.scenarios.kubernetes.states import probe_fails, pulled
@@ -67,7 +67,7 @@ def nightly_batch(case: str) -> Story:
         return 0.78 if 9.0 <= hour < 10.0 else 0.15 + 0.03 * math.sin(hour)
 
     for pod in cluster.workloads["lantern"].pods:
-        labels = {"container": "lantern", "namespace": NAMESPACE, "pod": pod.name, "service": "lantern"}
+        labels: Doc = {"container": "lantern", "namespace": NAMESPACE, "pod": pod.name, "service": "lantern"}
         cluster.counter("container_cpu_usage_seconds_total", load, hours=50, step=120, noise=0.03, **labels)
         cluster.log(
             pod, (30.0, "INFO lantern nightly index rebuild started"), (1.0, "INFO lantern index 52% rebuilt")

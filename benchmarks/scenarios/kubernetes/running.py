@@ -12,6 +12,11 @@ from benchmarks.scenarios.kubernetes.states import crashing, probe_fails, schedu
 from benchmarks.scenarios.kubernetes.story import Story, about, at_pod, change, truth
 
 
+def _sawtooth(since: float, period: float, low: float, high: float) -> Callable[[float], float]:
+    """Memory that rises to its limit and is given back by a restart, again and again (minutes, bytes)."""
+    return lambda m: low if m > since else low + (high - low) * ((since - m) % period) / period
+
+
 def oom(case: str) -> Story:
     """A change halves the memory limit; the pods reach it under the load of the morning."""
     cluster = shop(case)
@@ -34,9 +39,7 @@ def oom(case: str) -> Story:
             lasted=3.5,
             ended=1.2 + index * 0.8,
         )
-        memory(
-            cluster, pod.name, "shelf", lambda m, i=index: 74e6 + 57e6 * ((41 - m + i) % 4.5) / 4.5, 134217728
-        )  # type: ignore[misc]
+        memory(cluster, pod.name, "shelf", _sawtooth(41 + index, 4.5, 74e6, 131e6), 134217728)
         cluster.log(
             pod,
             (6.0, "INFO shelf 3.9.0 starting"),
@@ -162,7 +165,7 @@ def hanging(case: str) -> Story:
     busy(cluster)
     name = f"{NAMESPACE}/{pod.name}"
     cluster.logs[name] = [line for line in cluster.logs[name] if line[0] > 9.4]
-    kept = []
+    kept: list[tuple[float, str, float, Mapping[str, str]]] = []
     for row in cluster.rows:
         if row[3].get("pod") == pod.name and row[0] > kept_until(cluster, 9.5):
             if row[1] == "container_cpu_usage_seconds_total" or row[1] == "http_requests_total":
@@ -198,13 +201,7 @@ def two_faults(case: str) -> Story:
     for index, pod in enumerate(workload.pods):
         crashing(cluster, workload, pod, 137, reason="OOMKilled", restarts=4, lasted=2.5, ended=0.9 + index)
         pod.last = terminated(cluster, pod, 137, "OOMKilled", started=3.4 + index, finished=0.9 + index)
-        memory(
-            cluster,
-            pod.name,
-            "shelf",
-            lambda m, i=index: 130e6 if m > 14 else 150e6 + 115e6 * ((14 - m + i) % 3.2) / 3.2,
-            268435456,
-        )  # type: ignore[misc]
+        memory(cluster, pod.name, "shelf", _sawtooth(14 + index, 3.2, 150e6, 265e6), 268435456)
     new = cluster.roll(
         "parcel", lambda t: container(t).update(image="registry.fenwick.exmaple/parcel:1.7.0"), minutes=15
     )

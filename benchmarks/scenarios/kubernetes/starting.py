@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from benchmarks.scenarios.kubernetes.changing import setting, tagged
 from benchmarks.scenarios.kubernetes.cluster import NAMESPACE, Doc, ago
+from benchmarks.scenarios.kubernetes.load import requests
 from benchmarks.scenarios.kubernetes.shop import REGISTRY, busy, container, shop
 from benchmarks.scenarios.kubernetes.states import (
     crashing,
@@ -227,9 +228,7 @@ def env_value(case: str) -> Story:
                 for at in (20.0, 17.5, 14.1, 11.0, 8.2, 5.5, 3.1, 1.2)
             ),
         )
-        labels = {"namespace": NAMESPACE, "pod": pod.name, "service": "quill"}
-        cluster.counter("http_requests_total", lambda _: 2.5, hours=0.35, code="200", **labels)
-        cluster.counter("http_requests_total", lambda _: 2.0, hours=0.35, code="500", start=0, **labels)
+    requests(cluster, "quill", lambda m: 4.4 if m > 20.5 else 2.5, lambda m: 0.01 if m > 20.5 else 2.0)
     busy(cluster, skip=("quill",))
     return Story(
         cluster=cluster,
