@@ -28,8 +28,9 @@ def requests(
     for pod in [*workload.pods, *workload.retired]:
         labels: Doc = {"namespace": NAMESPACE, "pod": pod.name, "service": name, "step": step}
         labels |= {"hours": min(hours, pod.created / 60), "until": pod.until}
-        cluster.counter("http_requests_total", good, code="200", **labels)
-        cluster.counter("http_requests_total", bad, code="500", start=20, **labels)
+        fresh = pod.created < 60
+        cluster.counter("http_requests_total", good, code="200", start=0 if fresh else 1000, **labels)
+        cluster.counter("http_requests_total", bad, code="500", start=0 if fresh else 20, **labels)
         cluster.series("http_request_duration_seconds_avg", seconds, noise=noise, **labels)
 
 

@@ -38,9 +38,9 @@ def throttled(case: str) -> Story:
     requests(
         cluster,
         "lantern",
-        lambda m: 5.8 if m > 25 else 3.1,
+        lambda m: 5.8 if m > 24.5 else 3.1,
         lambda _: 0.01,
-        lambda m: 0.05 if m > 25 else 1.9,
+        lambda m: 0.05 if m > 24.5 else 1.9,
     )
     busy(cluster, skip=("lantern",))
     return Story(

@@ -368,9 +368,11 @@ def busy(cluster: Cluster, *, skip: tuple[str, ...] = ()) -> None:
 def _measured(cluster: Cluster, name: str, pod: Pod, share: float) -> None:
     labels: Doc = {"namespace": NAMESPACE, "pod": pod.name, "service": name}
     when: Doc = {"hours": min(1.0, pod.created / 60), "until": pod.until}
-    cluster.counter("http_requests_total", lambda _: share, code="200", **when, **labels)
-    cluster.counter("http_requests_total", lambda _: share / 400, code="500", start=20, **when, **labels)
+    own: Doc = {**when, **labels, "start": 0 if pod.created < 60 else 1000}
+    cluster.counter("http_requests_total", lambda _: share, code="200", **own)
+    cluster.counter(
+        "http_requests_total", lambda _: share / 400, code="500", **own | {"start": own["start"] / 400}
+    )
     cluster.series("http_request_duration_seconds_avg", lambda _: 0.05, noise=0.2, **when, **labels)
-    own: Doc = {"container": name, **when, **labels}
-    cluster.series("container_memory_working_set_bytes", lambda _: 120e6, **own)
-    cluster.counter("container_cpu_usage_seconds_total", lambda _: share * 0.012, **own)
+    cluster.series("container_memory_working_set_bytes", lambda _: 120e6, container=name, **when, **labels)
+    cluster.counter("container_cpu_usage_seconds_total", lambda _: share * 0.012, container=name, **own)

@@ -225,10 +225,10 @@ def env_value(case: str) -> Story:
                     "ERROR quill cannot charge: Post http://tills:8083/charge: dial tcp: lookup tills on "
                     "10.43.0.10:53: no such host",
                 )
-                for at in (20.0, 17.5, 14.1, 11.0, 8.2, 5.5, 3.1, 1.2)
+                for at in (19.4, 17.5, 14.1, 11.0, 8.2, 5.5, 3.1, 1.2)
             ),
         )
-    requests(cluster, "quill", lambda m: 4.4 if m > 20.5 else 2.5, lambda m: 0.01 if m > 20.5 else 2.0)
+    requests(cluster, "quill", lambda m: 4.4 if m > 19.5 else 2.5, lambda m: 0.01 if m > 19.5 else 2.0)
     busy(cluster, skip=("quill",))
     return Story(
         cluster=cluster,
@@ -236,7 +236,7 @@ def env_value(case: str) -> Story:
         summary="more than 20% of quill's requests fail",
         labels={"namespace": NAMESPACE, "service": "quill"},
         severity="critical",
-        fired=18,
+        fired=17,
         changes=[
             change(
                 21,
