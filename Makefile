@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.stamp
 
-.PHONY: help venv demo test lint format docs bench data accuracy clean
+.PHONY: help venv demo test lint format docs bench data accuracy scenarios clean
 
 help:
 	@echo "make demo    watch an incident from alert to verified fix, for real"
@@ -47,6 +47,9 @@ docs: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
+
+scenarios: $(READY)
+	$(BIN)/python -m benchmarks.scenarios --kind kubernetes tests/scenarios
 
 # The archives are not ours to ship: docs/benchmarks.md says where they are from.
 data: $(READY)

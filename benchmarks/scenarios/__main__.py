@@ -33,7 +33,7 @@ async def record_all(names: list[str], out: Path, jobs: int) -> int:
                 began = time.perf_counter()
                 try:
                     await record(name, scenarios[name], out)
-                except Exception:  # noqa: BLE001 - one recording, told and tried again
+                except Exception:  # noqa: BLE001 - one world that fails shall not end the others
                     print(f"{name}: attempt {attempt} failed\n{traceback.format_exc()}", file=sys.stderr)
                     continue
                 print(f"{name}: recorded in {time.perf_counter() - began:.0f} s", flush=True)

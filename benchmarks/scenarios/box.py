@@ -1,11 +1,11 @@
-"""One recorded machine: services under real monitoring, broken by a scenario, captured when the alert came."""
+"""One recorded machine: services under real monitoring, broken by a scenario, captured once alerted."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,8 +24,9 @@ Scenario = Callable[["Box"], Awaitable[Truth]]
 class Box:
     """What a scenario works with. Use :meth:`service` and the like first, then :meth:`watch`."""
 
-    def __init__(self, folder: Path, stack: AsyncExitStack) -> None:
+    def __init__(self, folder: Path, stack: AsyncExitStack, healthy: float) -> None:
         self.folder = folder
+        self.healthy = healthy
         self.stack = stack
         self.children: list[Child] = []
         self.targets: list[Scraped] = []
@@ -40,11 +41,11 @@ class Box:
         self.alert: dict[str, Any] | None = None
         self.recorded: Recorded | None = None
 
-    async def service(self, name: str, *, limits: str = "", **config: Any) -> SmallService:
+    async def service(self, name: str, *, under: Sequence[str] = (), **config: Any) -> SmallService:
         """A small service, started, and scraped under its name."""
         if self.spans:
             config["spans"] = str(self.spans)
-        child = SmallService(self.folder, name, config, limits=limits)
+        child = SmallService(self.folder, name, config, under=under)
         self.own(child)
         await child.start()
         await child.ready()
@@ -75,14 +76,15 @@ class Box:
     def scrape(self, job: str, port: int, exporter_port: int, **labels: str) -> None:
         self.targets.append(Scraped(job=job, port=port, target_port=exporter_port, labels=labels))
 
-    async def watch(self, *rules: Mapping[str, Any], healthy: float = HEALTHY_SECONDS) -> None:
-        """Start the monitoring, and let all be well for a while."""
+    async def watch(self, *rules: Mapping[str, Any], healthy: float | None = None) -> None:
+        """Start the monitoring, and let all be well for a while (seconds)."""
         self.webhook = await self.stack.enter_async_context(Webhook())
         alertmanager = await self.stack.enter_async_context(
             Alertmanager(webhook=self.webhook.url, group_by=("alertname", "service", "instance"))
         )
         self.metrics = await self.stack.enter_async_context(Metrics(self.targets, rules, alertmanager.url))
-        await asyncio.sleep(healthy)
+        await self.metrics.until(f"count(up == 1) >= {len(self.targets)}")
+        await asyncio.sleep(self.healthy if healthy is None else healthy)
 
     def changed(self, id: str, service: str, title: str, **more: Any) -> None:
         """Note a change made now."""
@@ -112,19 +114,19 @@ class Box:
 
 
 @asynccontextmanager
-async def opened(name: str) -> AsyncIterator[Box]:
+async def opened(healthy: float) -> AsyncIterator[Box]:
     """A machine of its own in a directory that is removed with it."""
     with tempfile.TemporaryDirectory(prefix="box-") as place:
         folder = Path(place)
         # The servers of other users have to reach their files in it.
         os.chmod(folder, 0o755)
         async with AsyncExitStack() as stack:
-            yield Box(folder, stack)
+            yield Box(folder, stack, healthy)
 
 
-async def record(name: str, scenario: Scenario, out: Path) -> Path:
+async def record(name: str, scenario: Scenario, out: Path, healthy: float = HEALTHY_SECONDS) -> Path:
     """Play one scenario and write its case to ``out/name``."""
-    async with opened(name) as box:
+    async with opened(healthy) as box:
         truth = await scenario(box)
         if box.recorded is None:
             await box.capture()

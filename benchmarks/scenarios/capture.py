@@ -21,10 +21,8 @@ from benchmarks.scenarios.truth import Truth
 
 _LINES_PER_LOG = 400
 _SPANS = 1_500
-_PACK_ABOVE = 20_000
-_TIMED = re.compile(
-    r"^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d(?:[.,]\d+)?)(?:Z| UTC)?(?: - \S+)?(?: \[\d+\])?[ -]*"
-)
+_PACK_ABOVE = 4_000
+_TIMED = re.compile(r"^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d(?:[.,]\d+)?)(?:Z| UTC)?(?: \[\d+\])?[ -]*")
 _LEVEL = re.compile(r"\b(DEBUG|INFO|WARN|WARNING|ERROR|CRITICAL|FATAL|PANIC|LOG|STATEMENT|DETAIL|HINT)\b")
 _LEVELS = {"LOG": "info", "STATEMENT": "info", "DETAIL": "info", "HINT": "info", "WARN": "warning"}
 _FOREIGN = re.compile(r"(?<![\w./-])/(?:work|root|home|tmp)/")
@@ -152,18 +150,18 @@ def read_log(path: Path, service: str) -> list[dict[str, Any]]:
         return []
     found: list[dict[str, Any]] = []
     at = ""
-    level = "info"
     for line in path.read_text(errors="replace").splitlines():
         if not line.strip():
             continue
         timed = _TIMED.match(line)
+        record: dict[str, Any] = {"ts": at, "message": line, "service": service}
         if timed is not None:
             at = f"{timed[1]}T{timed[2].replace(',', '.')}Z"
             named = _LEVEL.search(line)
             level = _LEVELS.get(named[1], named[1].lower()) if named is not None else "info"
-        text = line[timed.end() :] if timed is not None else line
+            record |= {"ts": at, "message": line[timed.end() :], "level": level}
         if at:
-            found.append({"ts": at, "message": text, "service": service, "level": level})
+            found.append(record)
     return found[-_LINES_PER_LOG:]
 
 

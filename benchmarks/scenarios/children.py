@@ -8,7 +8,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ _UNPRIVILEGED = 61_000
 
 
 def interpreter() -> str:
-    """The system's interpreter, which other users may run too: the service needs the standard library alone."""
+    """The system's interpreter, which other users may run too: the standard library is enough."""
     return shutil.which("python3", path="/usr/bin:/usr/local/bin") or sys.executable
 
 
@@ -79,8 +79,6 @@ class Child:
     async def stop(self, number: int = signal.SIGKILL) -> None:
         if self.process is not None and self.process.returncode is None:
             self.process.send_signal(number)
-            if number == signal.SIGKILL:
-                self.process.send_signal(signal.SIGCONT)
             await self.process.wait()
         if self._watch is not None:
             await self._watch
@@ -92,14 +90,15 @@ class SmallService(Child):
     port: int
     config: dict[str, Any]
 
-    def __init__(self, folder: Path, name: str, config: Mapping[str, Any], *, limits: str = "") -> None:
+    def __init__(
+        self, folder: Path, name: str, config: Mapping[str, Any], *, under: Sequence[str] = ()
+    ) -> None:
         own = folder / name
         own.mkdir()
         shutil.copy(Path(__file__).parent / "service.py", own / "service.py")
-        command = [interpreter(), "service.py", "config.json"]
-        if limits:
-            command = ["prlimit", *limits.split(), *command]
-        user = _UNPRIVILEGED if "--nproc" in limits else None
+        command = [*under, interpreter(), "service.py", "config.json"]
+        # Limits of processes count for everybody but root.
+        user = _UNPRIVILEGED if any("--nproc" in word for word in under) else None
         super().__init__(name=name, folder=own, command=command, user=user)
         self.port = int(config.get("port", 0)) or steady_port()
         self.config = {"name": name, "rate": 4, **config, "port": self.port}

@@ -45,7 +45,7 @@ async def full(box: Box) -> Truth:
     spooler.configure(spool_bytes=400_000)
     await spooler.restart(spool_bytes=400_000)
     await box.alerted("DiskAlmostFull", linger=8)
-    return _truth("spool", Cause(object="spooler", fault="disk_full"))
+    return _truth("spool", Cause(object="spooler", fault="disk_full", kind=""))
 
 
 async def filling(box: Box) -> Truth:
@@ -69,7 +69,7 @@ async def inodes(box: Box) -> Truth:
 
 
 async def filled_and_killed(box: Box) -> Truth:
-    """Two faults at once: the disk runs full while somebody kills another service; the alert is the disk's."""
+    """Two faults: the disk runs full while somebody kills another service; the alert is the disk's."""
     path = await mounted(box, "spool", "size=6m,nr_inodes=10k")
     spooler = await box.service("spooler", spool=str(path), spool_bytes=2_000)
     ledger = await box.service("ledger")
@@ -78,7 +78,7 @@ async def filled_and_killed(box: Box) -> Truth:
     await asyncio.sleep(3)
     await spooler.restart(spool_bytes=400_000)
     await box.alerted("DiskAlmostFull", linger=8)
-    return _truth("spool", Cause(object="spooler", fault="disk_full"), tags=("two_faults",))
+    return _truth("spool", Cause(object="spooler", fault="disk_full", kind=""), tags=("two_faults",))
 
 
 async def cleaned(box: Box) -> Truth:

@@ -22,6 +22,11 @@ from tests.servers.ports import free_port
 from tests.servers.synapse import Synapse
 
 _TAGS = ("homeserver", "recorded")
+# A process of Python is otherwise called python.
+_START = (
+    "import pathlib, runpy; pathlib.Path('/proc/self/comm').write_text('synapse'); "
+    "runpy.run_module('synapse.app.homeserver', run_name='__main__', alter_sys=True)"
+)
 
 
 class Chat(Child):
@@ -31,7 +36,7 @@ class Chat(Child):
         super().__init__(
             name="synapse",
             folder=folder,
-            command=[sys.executable, "-m", "synapse.app.homeserver", "-c", "homeserver.yaml"],
+            command=[sys.executable, "-c", _START, "-c", "homeserver.yaml"],
         )
         self.port = port
 
@@ -99,7 +104,7 @@ def _unanswered() -> dict[str, Any]:
 
 
 def _truth(*faults: str, **more: Any) -> Truth:
-    return Truth(causes=[Cause(object="synapse", fault=one) for one in faults], tags=_TAGS, **more)
+    return Truth(causes=[Cause(object="synapse", fault=one, kind="") for one in faults], tags=_TAGS, **more)
 
 
 async def killed(box: Box) -> Truth:

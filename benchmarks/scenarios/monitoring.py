@@ -88,7 +88,7 @@ class Metrics(Prometheus):
     async def samples(self, jobs: Sequence[str], minutes: int = 10) -> list[Mapping[str, Any]]:
         """Every raw sample of the jobs: the result of a range selector."""
         pattern = "|".join(jobs)
-        query = f'{{job=~"{pattern}",__name__!~"scrape_.*|ALERTS.*|node_textfile.*"}}[{minutes}m]'
+        query = f'{{job=~"{pattern}",__name__!~"ALERTS.*"}}[{minutes}m]'
         async with aiohttp.ClientSession() as session:
             async with session.get(f"{self.url}/api/v1/query", params={"query": query}) as response:
                 document = await response.json()
@@ -133,10 +133,8 @@ class Webhook:
         """Wait for a body about this alert."""
 
         def found() -> dict[str, Any] | None:
-            for body in reversed(self.bodies):
-                if body["commonLabels"].get("alertname") == name and body["status"] == status:
-                    return body
-            return None
+            about = (one for one in self.bodies if one["commonLabels"].get("alertname") == name)
+            return next((one for one in about if one["status"] == status), None)
 
         async with asyncio.timeout(_ALERT_SECONDS), self._news:
             await self._news.wait_for(lambda: found() is not None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -32,7 +33,7 @@ async def refused(box: Box) -> Truth:
     payments.send(signal.SIGKILL)
     await box.alerted("HighErrorRate")
     faults = ("process_crash", "process_not_running", "dependency_down", "connection_refused", "target_down")
-    return Truth(causes=[Cause(object="payments", fault=one) for one in faults], tags=_TAGS)
+    return Truth(causes=[Cause(object="payments", fault=one, kind="") for one in faults], tags=_TAGS)
 
 
 async def swallowed(box: Box) -> Truth:
@@ -44,7 +45,7 @@ async def swallowed(box: Box) -> Truth:
     payments.send(signal.SIGSTOP)
     await box.alerted("HighErrorRate")
     faults = ("process_hang", "dependency_slow", "dependency_down", "target_down")
-    return Truth(causes=[Cause(object="payments", fault=one) for one in faults], tags=_TAGS)
+    return Truth(causes=[Cause(object="payments", fault=one, kind="") for one in faults], tags=_TAGS)
 
 
 async def two_callers(box: Box) -> Truth:
@@ -57,7 +58,7 @@ async def two_callers(box: Box) -> Truth:
     await stock.do("segfault")
     await box.alerted("HighErrorRate")
     faults = ("process_crash", "process_not_running", "dependency_down", "connection_refused", "target_down")
-    return Truth(causes=[Cause(object="stock", fault=one) for one in faults], tags=_TAGS)
+    return Truth(causes=[Cause(object="stock", fault=one, kind="") for one in faults], tags=_TAGS)
 
 
 async def wrong_name(box: Box) -> Truth:
@@ -111,46 +112,66 @@ async def wrong_port(box: Box) -> Truth:
     )
 
 
-def certificate(folder: Path, stem: str, days: int) -> tuple[Path, Path]:
-    """A self-signed certificate of 127.0.0.1 that ends ``days`` from now, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "payments")])
+def certificates(folder: Path, ends: Mapping[str, int]) -> Path:
+    """A certificate authority, and by stem a certificate (.pem) and key (.key) of 127.0.0.1 that ends so many
+    days from now. Returns the authority's own certificate."""
+    issuer, issued_by = ec.generate_private_key(ec.SECP256R1()), _name("fenwick authority")
+    authority = _certificate(issued_by, issuer, issued_by, issuer, days=900, authority=True)
+    trust = folder / "trust.pem"
+    trust.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
+    for stem, days in ends.items():
+        key = ec.generate_private_key(ec.SECP256R1())
+        made = _certificate(_name("payments"), key, issued_by, issuer, days=days, authority=False)
+        (folder / f"{stem}.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+        (folder / f"{stem}.key").write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
+    return trust
+
+
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def _certificate(
+    subject: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    issued_by: x509.Name,
+    issuer: ec.EllipticCurvePrivateKey,
+    *,
+    days: int,
+    authority: bool,
+) -> x509.Certificate:
     ends = datetime.now(UTC) + timedelta(days=days)
-    made = (
+    return (
         x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
+        .subject_name(subject)
+        .issuer_name(issued_by)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(ends - timedelta(days=90))
+        .not_valid_before(ends - timedelta(days=1000))
         .not_valid_after(ends)
         .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]),
-            critical=False,
+            x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False
         )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
+        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+        .sign(issuer, hashes.SHA256())
     )
-    cert, secret = folder / f"{stem}.pem", folder / f"{stem}.key"
-    cert.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    secret.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
-    return cert, secret
 
 
 async def certificate_expired(box: Box) -> Truth:
     """The one that is called is restarted, and now shows a certificate that ended two days ago."""
     box.traced()
-    good, bad = certificate(box.folder, "good", 60), certificate(box.folder, "old", -2)
-    trust = box.folder / "trust.pem"
-    trust.write_bytes(good[0].read_bytes() + bad[0].read_bytes())
-    payments = await box.service("payments", rate=0, tls={"cert": str(good[0]), "key": str(good[1])})
+    trust = certificates(box.folder, {"good": 60, "old": -2})
+    good, old = (
+        {"cert": f"{box.folder}/{one}.pem", "key": f"{box.folder}/{one}.key"} for one in ("good", "old")
+    )
+    payments = await box.service("payments", rate=0, tls=good)
     await box.service("checkout", upstreams={"payments": payments.url}, ca=str(trust))
     await box.watch(failing("checkout"))
-    await payments.restart(tls={"cert": str(bad[0]), "key": str(bad[1])})
+    await payments.restart(tls=old)
     await box.alerted("HighErrorRate")
     return Truth(causes=[Cause(object="payments", fault="certificate_expiry")], tags=_TAGS)
 
@@ -197,7 +218,7 @@ async def delayed(box: Box) -> Truth:
     relay.seconds = 0.4
     await box.alerted("SlowOrders", linger=15)
     faults = ("network_delay", "dependency_slow")
-    return Truth(causes=[Cause(object="payments", fault=one) for one in faults], tags=_TAGS)
+    return Truth(causes=[Cause(object="payments", fault=one, kind="") for one in faults], tags=_TAGS)
 
 
 async def full_backlog(box: Box) -> Truth:
@@ -223,7 +244,7 @@ async def full_backlog(box: Box) -> Truth:
         for one in waiting:
             one.close()
     faults = ("process_stopped", "process_not_running", "dependency_down", "dependency_slow", "target_down")
-    return Truth(causes=[Cause(object="payments", fault=one) for one in faults], tags=_TAGS)
+    return Truth(causes=[Cause(object="payments", fault=one, kind="") for one in faults], tags=_TAGS)
 
 
 SCENARIOS: dict[str, Scenario] = {

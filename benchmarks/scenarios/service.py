@@ -1,10 +1,10 @@
-"""A small service that does work, calls others, keeps a database and breaks on demand. Standard library only:
+"""A small service that does work, calls others, keeps a database and breaks on demand. Standard library:
 it is copied beside its configuration and run by a plain interpreter.
 
 ``service.py CONFIG.json``: name, port, rate (operations a second of its own), spans (file), upstreams {name:
 url}, ca (PEM that upstreams are trusted by), tls {cert, key}, database (environment of psql) with statement,
-spool (directory that every operation writes a file to, of ``spool_bytes``), timeout (seconds). The log goes to
-standard output. ``GET /work`` · ``GET /metrics`` · ``POST /do/FAULT``.
+spool (directory that every operation writes a file to, of ``spool_bytes``), timeout (seconds). The log
+goes to standard output. ``GET /work`` · ``GET /metrics`` · ``POST /do/FAULT``.
 """
 
 from __future__ import annotations
@@ -78,11 +78,11 @@ class Service:
             ) as answer:
                 answer.read()
         except urllib.error.HTTPError as error:
-            problem = f"{peer} answered {error.code} {error.reason}"
+            problem = f"{peer} answered {error.code} {error.reason} at {url}"
         except urllib.error.URLError as error:
-            problem = f"calling {url} failed: {error.reason}"
+            problem = f"{peer} at {url}: {error.reason}"
         except OSError as error:
-            problem = f"calling {url} failed: {error}"
+            problem = f"{peer} at {url}: {error}"
         took = time.time() - began
         self._span(trace, span, parent, "client", f"GET {peer}/work", began, took, not problem, peer)
         if problem:
@@ -233,7 +233,7 @@ class Service:
         """Opens files and never closes them, twelve a second, until no more can be opened."""
         while True:
             try:
-                self.held.append(open("/dev/null"))  # noqa: SIM115 - never closed is the fault
+                self.held.append(os.open("/dev/null", os.O_RDONLY))
             except OSError as error:
                 say("ERROR", f"cannot open the receipt template: {error}")
                 time.sleep(1)
@@ -276,10 +276,6 @@ class Service:
             traceback.print_exc(file=sys.stdout)
             sys.stdout.flush()
             os._exit(1)
-
-    def slow_start(self) -> None:
-        """Nothing at all: the order that a drill gives."""
-        say("INFO", "drill")
 
 
 def make_handler(service: Service) -> type[http.server.BaseHTTPRequestHandler]:

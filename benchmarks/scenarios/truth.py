@@ -20,7 +20,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Truth:
-    """``culprit`` is the id of a change, "none" where no change is to blame, None where that is not judged."""
+    """``culprit``: the id of a change, "none" where none is to blame, None where that is not judged."""
 
     causes: Sequence[Cause] = ()
     healthy: bool = False

@@ -9,78 +9,15 @@ import copy
 import hashlib
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-Doc = dict[str, Any]
-NOW = datetime(2026, 5, 12, 9, 30, tzinfo=UTC)
+from benchmarks.scenarios.kubernetes.nouns import NOW, Doc, Pod, Revision, Workload, ago
+
+__all__ = ["NAMESPACE", "NOW", "Cluster", "Doc", "Pod", "Revision", "Workload", "ago"]
+
 NAMESPACE = "fenwick"
 _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
-
-
-def ago(minutes: float = 0.0, *, days: float = 0.0) -> str:
-    return (NOW - timedelta(minutes=minutes, days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-@dataclass(slots=True, kw_only=True)
-class Pod:
-    """A pod before it is printed. Times are minutes before now."""
-
-    name: str
-    template: Doc
-    node: str | None
-    created: float
-    ready: bool = True
-    phase: str = "Running"
-    restarts: int = 0
-    started: float | None = None
-    waiting: tuple[str, str] | None = None
-    last: Doc | None = None
-    terminated: Doc | None = None
-    unscheduled: str | None = None
-    init: list[Doc] | None = None
-    reason: str | None = None
-    message: str | None = None
-    unreachable: float | None = None
-    deleted: float | None = None
-    ready_since: float | None = None
-    ip: str = ""
-
-
-@dataclass(slots=True, kw_only=True)
-class Revision:
-    number: int
-    hash: str
-    template: Doc
-    created: float
-    replicas: int
-    pods: list[Pod] = field(default_factory=list)
-    conditions: list[Doc] = field(default_factory=list)
-
-
-@dataclass(slots=True, kw_only=True)
-class Workload:
-    """A Deployment, StatefulSet or DaemonSet with its Service and its revisions, newest last."""
-
-    kind: str
-    name: str
-    namespace: str
-    replicas: int
-    labels: Doc
-    created: float
-    revisions: list[Revision] = field(default_factory=list)
-    conditions: list[Doc] | None = None
-    claims: list[Doc] = field(default_factory=list)
-    observed_behind: int = 0
-
-    @property
-    def pods(self) -> list[Pod]:
-        return [pod for revision in self.revisions for pod in revision.pods]
-
-    @property
-    def template(self) -> Doc:
-        return self.revisions[-1].template
 
 
 class Cluster:
@@ -113,9 +50,14 @@ class Cluster:
     def version(self, *parts: str) -> str:
         return str(40_000_000 + int(self.digest("rv", *parts)[:6], 16))
 
-    def next_ip(self) -> str:
+    def service_ip(self, name: str) -> str:
+        number = int(self.digest("ip", name)[:4], 16)
+        return f"10.43.{number // 250 % 250 + 1}.{number % 250 + 1}"
+
+    def next_ip(self, node: str) -> str:
+        """The next address of the node's pods."""
         self._ip += 1
-        return f"10.42.{self._ip // 200}.{self._ip % 200 + 4}"
+        return f"10.42.{list(self.nodes).index(node)}.{self._ip + 3}"
 
     def metadata(self, kind: str, name: str, namespace: str | None, created: float, **more: Any) -> Doc:
         found: Doc = {"creationTimestamp": ago(created), **more, "name": name}
@@ -274,12 +216,13 @@ class Cluster:
                     tail = str(index)
                 case _:
                     tail = self.suffix(workload.name, str(number), str(index))
+            node = places[(index + len(workload.name)) % len(places)]
             pod = Pod(
                 name=f"{workload.name}-{tail}",
                 template=template,
-                node=places[(index + len(workload.name)) % len(places)],
+                node=node,
                 created=created,
-                ip=self.next_ip(),
+                ip=self.next_ip(node),
             )
             revision.pods.append(pod)
         return revision
@@ -293,10 +236,15 @@ class Cluster:
         change(template)
         made = self.revise(workload, template, created=minutes, replicas=replicas)
         self.event(
-            "Deployment", name, "ScalingReplicaSet",
+            "Deployment",
+            name,
+            "ScalingReplicaSet",
             f"Scaled up replica set {name}-{made.hash} to {replicas}",
-            minutes=minutes, normal=True, component="deployment-controller", namespace=workload.namespace,
-        )  # fmt: skip
+            minutes=minutes,
+            normal=True,
+            component="deployment-controller",
+            namespace=workload.namespace,
+        )
         return made
 
     def rolled(self, name: str, change: Callable[[Doc], None], *, minutes: float) -> Revision:
@@ -304,9 +252,26 @@ class Cluster:
         workload = self.workloads[name]
         made = self.roll(name, change, minutes=minutes, replicas=workload.replicas)
         for old in workload.revisions[:-1]:
-            old.pods.clear()
-            old.replicas = 0
+            self.retire(workload, old, minutes=minutes - 1)
         return made
+
+    def retire(self, workload: Workload, revision: Revision, *, minutes: float) -> None:
+        """Scale a revision to nothing. What its pods measured until then is kept."""
+        self.event(
+            "Deployment",
+            workload.name,
+            "ScalingReplicaSet",
+            f"Scaled down replica set {workload.name}-{revision.hash} to 0 from {len(revision.pods)}",
+            minutes=minutes,
+            normal=True,
+            component="deployment-controller",
+            namespace=workload.namespace,
+        )
+        for pod in revision.pods:
+            pod.until = minutes
+        workload.retired += revision.pods
+        revision.pods = []
+        revision.replicas = 0
 
     # --- what happened --------------------------------------------------------------------------------
 
@@ -382,14 +347,17 @@ class Cluster:
         value: Callable[[float], float],
         *,
         hours: float = 1.0,
-        step: float = 30.0,
+        step: float = 60.0,
         noise: float = 0.03,
+        until: float = 0.0,
         **labels: str,
     ) -> None:
         """Samples of a gauge: ``value`` of the minutes before now."""
         total = int(hours * 3600 / step)
         for index in range(total + 1):
             seconds = (total - index) * step
+            if seconds < until * 60:
+                break
             wanted = value(seconds / 60) * (1 + self.random.uniform(-noise, noise))
             self.rows.append((NOW.timestamp() - seconds, metric, round(wanted, 5), labels))
 
@@ -399,15 +367,18 @@ class Cluster:
         rate: Callable[[float], float],
         *,
         hours: float = 1.0,
-        step: float = 30.0,
+        step: float = 60.0,
         noise: float = 0.05,
         start: float = 1000.0,
+        until: float = 0.0,
         **labels: str,
     ) -> None:
         """Samples of a counter: ``rate`` a second at the minutes before now."""
         total, sum_ = int(hours * 3600 / step), start
         for index in range(total + 1):
             seconds = (total - index) * step
+            if seconds < until * 60:
+                break
             sum_ += max(rate(seconds / 60), 0.0) * (1 + self.random.uniform(-noise, noise)) * step
             self.rows.append((NOW.timestamp() - seconds, metric, round(sum_, 3), labels))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-from benchmarks.scenarios.kubernetes.cluster import NAMESPACE
-from benchmarks.scenarios.kubernetes.running import requests
+from benchmarks.scenarios.kubernetes.cluster import NAMESPACE, Doc
+from benchmarks.scenarios.kubernetes.load import requests
 from benchmarks.scenarios.kubernetes.shop import busy, container, shop
 from benchmarks.scenarios.kubernetes.states import probe_fails, pulled
 from benchmarks.scenarios.kubernetes.story import Story, about, at_deployment, change
@@ -26,9 +26,14 @@ def rollout_done(case: str) -> Story:
     for pod in new.pods:
         pod.ready_since = 12
         pulled(cluster, pod, minutes=13)
-        probe_fails(cluster, pod, "Readiness",
-                    f'Get "http://{pod.ip}:8082/healthz": dial tcp {pod.ip}:8082: connect: connection refused',
-                    count=2, first=12.9)  # fmt: skip
+        probe_fails(
+            cluster,
+            pod,
+            "Readiness",
+            f'Get "http://{pod.ip}:8082/healthz": dial tcp {pod.ip}:8082: connect: connection refused',
+            count=2,
+            first=12.9,
+        )
         cluster.events[-1] |= {"lastTimestamp": cluster.events[-1]["firstTimestamp"]}
     busy(cluster)
     return Story(
@@ -38,14 +43,23 @@ def rollout_done(case: str) -> Story:
         labels=at_deployment("quill"),
         fired=12.5,
         ended=11,
-        changes=[change(13, "5cd7a0e8", "quill", "Release 2.8.0", version="2.8.0", files=["quill/mail.py"],
-                        diff='-SUBJECT = "Your order"\n+SUBJECT = "Your books"\n')],
+        changes=[
+            change(
+                13,
+                "5cd7a0e8",
+                "quill",
+                "Release 2.8.0",
+                version="2.8.0",
+                files=["quill/mail.py"],
+                diff='-SUBJECT = "Your order"\n+SUBJECT = "Your books"\n',
+            )
+        ],
         truth=_healthy("red_herring"),
-    )  # fmt: skip
+    )
 
 
 def nightly_batch(case: str) -> Story:
-    """Lantern rebuilds its index every morning at this hour: two days show the same load, and nobody waits."""
+    """Lantern rebuilds its index every morning at this hour: two days show the same load, nobody waits."""
     cluster = shop(case)
 
     def load(minutes: float) -> float:
@@ -53,13 +67,12 @@ def nightly_batch(case: str) -> Story:
         return 0.78 if 9.0 <= hour < 10.0 else 0.15 + 0.03 * math.sin(hour)
 
     for pod in cluster.workloads["lantern"].pods:
-        labels = {"container": "lantern", "namespace": NAMESPACE, "pod": pod.name, "service": "lantern"}
-        cluster.counter("container_cpu_usage_seconds_total", load, hours=50, step=300, noise=0.03, **labels)
-        cluster.counter("process_cpu_seconds_total", load, hours=50, step=300, noise=0.03, **labels)
+        labels: Doc = {"container": "lantern", "namespace": NAMESPACE, "pod": pod.name, "service": "lantern"}
+        cluster.counter("container_cpu_usage_seconds_total", load, hours=50, step=120, noise=0.03, **labels)
         cluster.log(
             pod, (30.0, "INFO lantern nightly index rebuild started"), (1.0, "INFO lantern index 52% rebuilt")
         )
-    requests(cluster, "lantern", lambda _: 6.0, lambda _: 0.01, hours=50, step=300)
+    requests(cluster, "lantern", lambda _: 6.0, lambda _: 0.01)
     busy(cluster, skip=("lantern",))
     return Story(
         cluster=cluster,
@@ -76,8 +89,15 @@ def readiness_blip(case: str) -> Story:
     cluster = shop(case)
     pod = cluster.workloads["parcel"].pods[1]
     pod.ready_since = 17
-    probe_fails(cluster, pod, "Readiness", f'Get "http://{pod.ip}:8084/healthz": context deadline exceeded '
-                "(Client.Timeout exceeded while awaiting headers)", count=3, first=18)  # fmt: skip
+    probe_fails(
+        cluster,
+        pod,
+        "Readiness",
+        f'Get "http://{pod.ip}:8084/healthz": context deadline exceeded '
+        "(Client.Timeout exceeded while awaiting headers)",
+        count=3,
+        first=18,
+    )
     stamp = cluster.events[-1]["firstTimestamp"]
     cluster.events[-1] |= {"lastTimestamp": stamp}
     busy(cluster)
@@ -93,12 +113,12 @@ def readiness_blip(case: str) -> Story:
 
 
 def harmless_deploy(case: str) -> Story:
-    """A latency alert with a low limit fires at a value that is usual for it; a release of yesterday is innocent."""
+    """The alert's limit is below what is usual for it, before and after a harmless release."""
     cluster = shop(case)
     cluster.rolled(
         "shelf", lambda t: container(t).update(image="registry.fenwick.example/shelf:3.9.1"), minutes=95
     )
-    requests(cluster, "shelf", lambda _: 12.0, lambda _: 0.02, lambda _: 0.21, noise=0.1)
+    requests(cluster, "shelf", lambda _: 12.0, lambda _: 0.02, lambda _: 0.21, noise=0.1, hours=30, step=300)
     busy(cluster, skip=("shelf",))
     return Story(
         cluster=cluster,
@@ -107,10 +127,19 @@ def harmless_deploy(case: str) -> Story:
         labels=about("shelf"),
         severity="info",
         fired=55,
-        changes=[change(95, "a4f06d19", "shelf", "Release 3.9.1", version="3.9.1", files=["shelf/README.md"],
-                        diff="-Shelf keeps titles.\n+Shelf keeps titles and series.\n")],
+        changes=[
+            change(
+                95,
+                "a4f06d19",
+                "shelf",
+                "Release 3.9.1",
+                version="3.9.1",
+                files=["shelf/README.md"],
+                diff="-Shelf keeps titles.\n+Shelf keeps titles and series.\n",
+            )
+        ],
         truth=_healthy("red_herring", culprit="none"),
-    )  # fmt: skip
+    )
 
 
 STORIES: Mapping[str, Callable[[str], Story]] = {

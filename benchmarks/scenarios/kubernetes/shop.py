@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from benchmarks.scenarios.kubernetes.cluster import NAMESPACE, Cluster, Doc, ago
+from benchmarks.scenarios.kubernetes.cluster import NAMESPACE, Cluster, Doc, Pod, ago
 
 REGISTRY = "registry.fenwick.example"
 NODES = ("pool-a-1", "pool-a-2", "pool-b-1")
@@ -96,7 +96,7 @@ def service(cluster: Cluster, name: str, port: int, target: int | str, namespace
         "kind": "Service",
         "metadata": cluster.metadata("Service", name, namespace, 60.0 * 24 * 41, labels={"app": name}),
         "spec": {
-            "clusterIP": f"10.43.{int(cluster.digest('ip', name)[:2], 16)}.{int(cluster.digest('ip', name)[2:4], 16)}",
+            "clusterIP": "10.43.0.10" if name == "kube-dns" else cluster.service_ip(name),
             "ipFamilies": ["IPv4"],
             "ports": [{"name": "main", "port": port, "protocol": "TCP", "targetPort": target}],
             "selector": {"app": name},
@@ -158,16 +158,22 @@ def shop(case: str) -> Cluster:
     """The whole cluster with logs of half an hour and metrics of an hour, without any fault."""
     cluster = Cluster(case)
     cluster.node(
-        "cp-1", labels={"node-role.kubernetes.io/control-plane": ""},
+        "cp-1",
+        labels={"node-role.kubernetes.io/control-plane": ""},
         taints=[{"effect": "NoSchedule", "key": "node-role.kubernetes.io/control-plane"}],
-    )  # fmt: skip
+    )
     for name in NODES:
         cluster.node(name, labels={"pool": name[:6]})
     for namespace in (NAMESPACE, "kube-system", "sandbox", "default"):
         plain(
-            cluster, "v1", "Namespace", namespace, None,
-            spec={"finalizers": ["kubernetes"]}, status={"phase": "Active"},
-        )  # fmt: skip
+            cluster,
+            "v1",
+            "Namespace",
+            namespace,
+            None,
+            spec={"finalizers": ["kubernetes"]},
+            status={"phase": "Active"},
+        )
         plain(cluster, "v1", "ServiceAccount", "default", namespace)
     for name, port in _PORTS.items():
         image = f"{REGISTRY}/{name}:{_VERSIONS[name]}"
@@ -181,7 +187,10 @@ def shop(case: str) -> Cluster:
     plain(cluster, "v1", "ConfigMap", "parcel-rates", data={"tariff.csv": "", "zones.csv": ""})
     _system(cluster)
     plain(
-        cluster, "networking.k8s.io/v1", "Ingress", "storefront",
+        cluster,
+        "networking.k8s.io/v1",
+        "Ingress",
+        "storefront",
         spec={
             "ingressClassName": "nginx",
             "rules": [
@@ -200,7 +209,7 @@ def shop(case: str) -> Cluster:
             ],
         },
         status={"loadBalancer": {"ingress": [{"ip": "192.0.2.40"}]}},
-    )  # fmt: skip
+    )
     plain(
         cluster,
         "networking.k8s.io/v1",
@@ -235,23 +244,42 @@ def _database(cluster: Cluster) -> None:
     service(cluster, "archive-db", 5432, 5432)
     volume = f"pvc-{cluster.uid('PersistentVolumeClaim', NAMESPACE, 'data-archive-db-0')}"
     plain(
-        cluster, "v1", "PersistentVolumeClaim", "data-archive-db-0",
+        cluster,
+        "v1",
+        "PersistentVolumeClaim",
+        "data-archive-db-0",
         spec={**claim["spec"], "volumeMode": "Filesystem", "volumeName": volume},
         status={"accessModes": ["ReadWriteOnce"], "capacity": {"storage": "20Gi"}, "phase": "Bound"},
-    )  # fmt: skip
+    )
     plain(
-        cluster, "v1", "PersistentVolume", volume, None,
+        cluster,
+        "v1",
+        "PersistentVolume",
+        volume,
+        None,
         spec={
-            "accessModes": ["ReadWriteOnce"], "capacity": {"storage": "20Gi"}, "storageClassName": "block",
-            "claimRef": {"kind": "PersistentVolumeClaim", "name": "data-archive-db-0", "namespace": NAMESPACE},
+            "accessModes": ["ReadWriteOnce"],
+            "capacity": {"storage": "20Gi"},
+            "storageClassName": "block",
+            "claimRef": {
+                "kind": "PersistentVolumeClaim",
+                "name": "data-archive-db-0",
+                "namespace": NAMESPACE,
+            },
             "volumeMode": "Filesystem",
         },
         status={"phase": "Bound"},
-    )  # fmt: skip
+    )
     plain(
-        cluster, "storage.k8s.io/v1", "StorageClass", "block", None,
-        provisioner="block.csi.fenwick.example", reclaimPolicy="Delete", volumeBindingMode="WaitForFirstConsumer",
-    )  # fmt: skip
+        cluster,
+        "storage.k8s.io/v1",
+        "StorageClass",
+        "block",
+        None,
+        provisioner="block.csi.fenwick.example",
+        reclaimPolicy="Delete",
+        volumeBindingMode="WaitForFirstConsumer",
+    )
 
 
 def _system(cluster: Cluster) -> None:
@@ -264,11 +292,18 @@ def _system(cluster: Cluster) -> None:
     made["spec"]["selector"] = {"k8s-app": "kube-dns"}
     proxy = template("kube-proxy", "registry.k8s.io/kube-proxy:v1.29.4", 10256, probe=None)
     proxy["metadata"]["labels"] |= {"k8s-app": "kube-proxy"}
-    proxy["spec"]["tolerations"] = [{"operator": "Exists"}]
+    proxy["spec"] |= {"hostNetwork": True, "tolerations": [{"operator": "Exists"}]}
     cluster.workload(
-        "kube-proxy", proxy, kind="DaemonSet", namespace="kube-system", replicas=4, days=90,
+        "kube-proxy",
+        proxy,
+        kind="DaemonSet",
+        namespace="kube-system",
+        replicas=4,
+        days=90,
         nodes=list(cluster.nodes),
-    )  # fmt: skip
+    )
+    for pod in cluster.workloads["kube-proxy"].pods:
+        pod.ip = cluster.nodes[str(pod.node)]["status"]["addresses"][0]["address"]
     for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd"):
         control_plane(cluster, name)
     for name in ("kube-scheduler", "kube-controller-manager"):
@@ -312,30 +347,13 @@ def busy(cluster: Cluster, *, skip: tuple[str, ...] = ()) -> None:
     """Requests, latency, memory and logs as on any morning. ``skip`` names services whose metrics a case
     writes itself."""
     for name, rate in _BUSY.items():
-        for pod in cluster.workloads[name].pods:
+        workload = cluster.workloads[name]
+        share = rate / _REPLICAS[name]
+        for pod in [*workload.pods, *workload.retired]:
             if pod.node is None or not pod.ready:
                 continue
-            share = rate / _REPLICAS[name]
-            labels = {"namespace": NAMESPACE, "pod": pod.name, "service": name}
             if name not in skip:
-                cluster.counter("http_requests_total", lambda _, r=share: r, code="200", **labels)  # type: ignore[misc]
-                cluster.counter(
-                    "http_requests_total", lambda _, r=share: r / 400, code="500", start=20, **labels
-                )  # type: ignore[misc]
-                cluster.series("http_request_duration_seconds_avg", lambda _: 0.05, noise=0.2, **labels)
-                memory = 120e6
-                cluster.series(
-                    "container_memory_working_set_bytes",
-                    lambda _, m=memory: m,
-                    container=name,
-                    **labels,  # type: ignore[misc]
-                )
-                cluster.counter(
-                    "container_cpu_usage_seconds_total",
-                    lambda _, r=share: r * 0.012,
-                    container=name,
-                    **labels,
-                )  # type: ignore[misc]
+                _measured(cluster, name, pod, share)
             quiet = [
                 (
                     minutes + cluster.random.random(),
@@ -343,5 +361,18 @@ def busy(cluster: Cluster, *, skip: tuple[str, ...] = ()) -> None:
                 )
                 for minutes in range(35, 0, -2)
             ]
-            if pod.ready:
-                cluster.log(pod, *quiet)
+            if pod not in workload.retired:
+                cluster.log(pod, *(line for line in quiet if line[0] < pod.created))
+
+
+def _measured(cluster: Cluster, name: str, pod: Pod, share: float) -> None:
+    labels: Doc = {"namespace": NAMESPACE, "pod": pod.name, "service": name}
+    when: Doc = {"hours": min(1.0, pod.created / 60), "until": pod.until}
+    own: Doc = {**when, **labels, "start": 0 if pod.created < 60 else 1000}
+    cluster.counter("http_requests_total", lambda _: share, code="200", **own)
+    cluster.counter(
+        "http_requests_total", lambda _: share / 400, code="500", **own | {"start": own["start"] / 400}
+    )
+    cluster.series("http_request_duration_seconds_avg", lambda _: 0.05, noise=0.2, **when, **labels)
+    cluster.series("container_memory_working_set_bytes", lambda _: 120e6, container=name, **when, **labels)
+    cluster.counter("container_cpu_usage_seconds_total", lambda _: share * 0.012, container=name, **own)

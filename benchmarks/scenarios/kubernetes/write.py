@@ -12,7 +12,17 @@ from pathlib import Path
 import yaml
 
 from benchmarks.scenarios.capture import Recorded, as_lines
-from benchmarks.scenarios.kubernetes import failing, quiet, running, starting
+from benchmarks.scenarios.kubernetes import (
+    dependencies,
+    nodes,
+    paths,
+    performance,
+    placing,
+    probes,
+    quiet,
+    running,
+    starting,
+)
 from benchmarks.scenarios.kubernetes.cluster import NOW, Cluster, Doc
 from benchmarks.scenarios.kubernetes.printing import printed
 from benchmarks.scenarios.kubernetes.shop import CALLS
@@ -52,7 +62,9 @@ _FILES = {
 
 
 def stories() -> Mapping[str, Callable[[str], Story]]:
-    return {**starting.STORIES, **running.STORIES, **failing.STORIES, **quiet.STORIES}
+    """Every case by its name."""
+    modules = (placing, starting, probes, running, paths, performance, dependencies, nodes, quiet)
+    return {name: story for module in modules for name, story in module.STORIES.items()}
 
 
 def names() -> list[str]:
@@ -150,6 +162,12 @@ def _table(rows: Sequence[tuple[float, str, float, Mapping[str, str]]]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(("timestamp", "metric", "value", *columns))
     for at, metric, value, labels in rows:
-        writer.writerow((int(at), metric, f"{value:.6g}" if abs(value) < 1e6 else f"{value:.0f}",
-                         *(labels.get(key, "") for key in columns)))  # fmt: skip
+        writer.writerow(
+            (
+                int(at),
+                metric,
+                f"{value:.6g}" if abs(value) < 1e6 else f"{value:.0f}",
+                *(labels.get(key, "") for key in columns),
+            )
+        )
     return out.getvalue()
