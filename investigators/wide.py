@@ -54,7 +54,7 @@ _CLUSTER_WIDE = (
     "PriorityClass", "RuntimeClass",
 )  # fmt: skip
 _OF_THE_SYSTEM = ("Pod", "Event", "Deployment", "DaemonSet", "Service", "Lease", "EndpointSlice")
-_TABLES = ("processes", "listening_ports", "mounts", "systemd_units", "memory_info")
+_TABLES = ("processes", "listening_ports", "mounts", "systemd_units", "memory_info", "logged_in_users")
 _TROUBLE_WORDS = ("error", "exception", "fail", "fatal", "panic", "timeout", "refused", "denied", "warn")
 _WAITING_AFTER_END = frozenset({"CrashLoopBackOff", "Error", "RunContainerError"})
 

@@ -13,6 +13,7 @@ from investigators.facts import (
     disk,
     logs,
     memory,
+    osquery,
     pressure,
     process,
     scope,
@@ -37,6 +38,7 @@ RULES: tuple[Rule, ...] = (
     Rule(name="cpu", check=cpu.check),
     Rule(name="disk", check=disk.check),
     Rule(name="pressure", check=pressure.check),
+    Rule(name="osquery", check=osquery.check),
     Rule(name="logs", check=logs.check),
     Rule(name="scope", check=scope.check),
 )
