@@ -30,7 +30,9 @@ from investigators.facts.known import FAULTS
 from investigators.hypotheses import CONFLICT_CAP, WEIGHTS, Candidate, Conflict
 from investigators.pack import Pack
 from investigators.ports import Case
+from investigators.queries import RunbookQuery, TicketQuery
 from investigators.recurrence import comes_back, told
+from investigators.texts import answers_of, open_tickets, runbook_steps
 
 _LEAST_SCORE = 0.35
 _CLOSE = 0.10
@@ -113,6 +115,8 @@ def write_diagnosis(findings: Findings, at: datetime, seconds: float, *, more_en
         suspects=findings.suspects,
         no_culprit=findings.no_culprit,
         similar=findings.similar,
+        runbook=runbook_steps(answers_of(findings.pack, RunbookQuery)),
+        tickets=open_tickets(answers_of(findings.pack, TicketQuery)),
     )  # fmt: skip
 
 
