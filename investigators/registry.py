@@ -11,7 +11,7 @@ from functools import partial
 from typing import TypeVar
 
 from bot.domain.clock import Clock
-from bot.domain.diagnosis import Gap
+from bot.domain.diagnosis import Citation, Gap
 from bot.domain.evidence import Fact, Window
 from bot.domain.ids import EvidenceId
 from investigators.causes import world_candidates
@@ -29,6 +29,7 @@ from investigators.plan import Plan, make_plan
 from investigators.ports import Case, Investigation
 from investigators.queries import ObjectQuery, Sources
 from investigators.signals.locate import Located, locate
+from investigators.signals.novelty import novelty
 from investigators.similar import similar
 from investigators.wide import WideAsk, first_asks, second_asks
 from investigators.world.building import build_world
@@ -126,17 +127,23 @@ def judge(pack: Pack, rules: Rules | None = None) -> Findings:
         rank(pack.entities, facts, conflicts, evidence),
         world_candidates(world, located, facts, conflicts, evidence, pack.entities),
     )
+    verdict = criticise(candidates, unique)
+    said: tuple[Citation, ...] = ()
+    if rules.compare and verdict.standing:
+        top = verdict.standing[0].hypothesis.object
+        said = _guarded("novelty", partial(novelty, world, top), said, trouble)
     past = [one for item in world.looked("incident.past") for one in item.objects]
     return Findings(
         pack=pack,
         facts=facts,
         conflicts=conflicts,
-        verdict=criticise(candidates, unique),
+        verdict=verdict,
         trouble=tuple(trouble),
         suspects=verdict_on_changes.suspects if verdict_on_changes is not None else (),
         no_culprit=verdict_on_changes.no_culprit if verdict_on_changes is not None else None,
         similar=similar(facts, pack.case, past),
         painless=located.painless,
+        said=said,
     )
 
 
