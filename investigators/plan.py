@@ -69,6 +69,16 @@ class ExpressionAsk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CurveAsk:
+    """The quantity that the alert's expression compares, over the long look: when did it change?"""
+
+    promql: str
+    window: Window
+    step: timedelta
+    subject: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TargetsAsk:
     matchers: tuple[Matcher, ...]
     at: datetime
@@ -100,7 +110,7 @@ class HostAsk:
     subject: str
 
 
-MetricAsk = RangeAsk | InstantAsk | ExpressionAsk | TargetsAsk | RulesAsk
+MetricAsk = RangeAsk | InstantAsk | ExpressionAsk | CurveAsk | TargetsAsk | RulesAsk
 Ask = MetricAsk | HostAsk
 
 
@@ -130,6 +140,7 @@ def _metric_asks(entity: Entity, window: Window) -> list[MetricAsk]:
     recent = Window(start=max(window.start, window.end - RECENT), end=window.end)
     asks: list[MetricAsk] = []
     asks += _alert_asks(entity, recent)
+    asks += _curve_asks(entity, window)
     asks += _process_asks(entity, window, recent)
     if entity.host is not None:
         asks += _machine_asks(entity, window, recent)
@@ -158,6 +169,16 @@ def _alert_asks(entity: Entity, window: Window) -> list[MetricAsk]:
                 )
             )
     return asks
+
+
+def _curve_asks(entity: Entity, window: Window) -> list[MetricAsk]:
+    thresholds = [split_threshold(alert_expression(alert) or "") for alert in entity.alerts[:3]]
+    step = _step(window, _POINTS)
+    return [
+        CurveAsk(promql=one.quantity, window=window, step=step, subject=entity.subject)
+        for one in thresholds
+        if one is not None
+    ]
 
 
 def _process_asks(entity: Entity, window: Window, recent: Window) -> list[MetricAsk]:

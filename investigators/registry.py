@@ -22,6 +22,7 @@ from investigators.entities import Entity, entities_of
 from investigators.facts.catalogue import RULES, Rule
 from investigators.facts.charge import WorldRule
 from investigators.facts.known import WORLD_RULES
+from investigators.facts.onset import began_at
 from investigators.gathering import Answer, gather
 from investigators.hypotheses import Candidate, rank, settle
 from investigators.pack import Pack
@@ -152,7 +153,8 @@ def _blamed(world: World) -> ChangeVerdict | None:
 
 
 def _world(pack: Pack) -> World:
-    onset = min((entity.onset for entity in pack.entities), default=pack.now)
+    # A rule with a ``for`` fires long after the trouble began: what changed is looked for from there.
+    onset = min((began_at(pack, entity) for entity in pack.entities), default=pack.now)
     named = [entity.subject for entity in pack.entities]
     return build_world(pack.now, onset, pack.case.alerts, named, pack.wide)
 

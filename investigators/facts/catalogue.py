@@ -13,6 +13,7 @@ from investigators.facts import (
     disk,
     logs,
     memory,
+    onset,
     osquery,
     pressure,
     process,
@@ -32,6 +33,7 @@ class Rule:
 
 RULES: tuple[Rule, ...] = (
     Rule(name="alert_condition", check=alert_condition.check),
+    Rule(name="onset", check=onset.check),
     Rule(name="target_down", check=target_down.check),
     Rule(name="process", check=process.check),
     Rule(name="memory", check=memory.check),
