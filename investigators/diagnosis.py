@@ -215,12 +215,12 @@ def _sentence(text: str, name: str) -> str:
 
 
 def _scope(findings: Findings, top: Candidate) -> list[Fact]:
+    """What the alert's own peers show goes before what the cluster does."""
+    names = (top.entity.subject, top.hypothesis.object)
+    found = [f for f in findings.facts if f.kind.startswith("scope_") and f.verdict is FactVerdict.FOUND]
     return [
-        fact
-        for fact in findings.facts
-        if fact.kind.startswith("scope_")
-        and fact.verdict is FactVerdict.FOUND
-        and fact.subject == top.entity.subject
+        *(fact for fact in found if fact.subject in names),
+        *(fact for fact in found if fact.subject not in names and fact.subject_kind == "namespace"),
     ]
 
 
