@@ -26,6 +26,7 @@ from bot.domain.ids import DiagnosisId, EvidenceId
 from investigators.actions import STEPS, suggest
 from investigators.critic import Verdict
 from investigators.entities import Entity
+from investigators.facts.cluster import KIND as PRESSURE
 from investigators.facts.known import FAULTS
 from investigators.hypotheses import CONFLICT_CAP, WEIGHTS, Candidate, Conflict
 from investigators.pack import Pack
@@ -217,7 +218,11 @@ def _sentence(text: str, name: str) -> str:
 def _scope(findings: Findings, top: Candidate) -> list[Fact]:
     """What the alert's own peers show goes before what the cluster does."""
     names = (top.entity.subject, top.hypothesis.object)
-    found = [f for f in findings.facts if f.kind.startswith("scope_") and f.verdict is FactVerdict.FOUND]
+    found = [
+        fact
+        for fact in findings.facts
+        if fact.verdict is FactVerdict.FOUND and (fact.kind.startswith("scope_") or fact.kind == PRESSURE)
+    ]
     return [
         *(fact for fact in found if fact.subject in names),
         *(fact for fact in found if fact.subject not in names and fact.subject_kind == "namespace"),

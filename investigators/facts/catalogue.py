@@ -9,6 +9,7 @@ from bot.domain.evidence import Fact
 from investigators.entities import Entity
 from investigators.facts import (
     alert_condition,
+    cluster,
     cpu,
     disk,
     logs,
@@ -43,4 +44,5 @@ RULES: tuple[Rule, ...] = (
     Rule(name="osquery", check=osquery.check),
     Rule(name="logs", check=logs.check),
     Rule(name="scope", check=scope.check),
+    Rule(name="cluster", check=cluster.check),
 )
