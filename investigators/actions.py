@@ -39,6 +39,14 @@ STEPS: Mapping[str, tuple[str, ...]] = {
     "fd_exhaustion": (
         "List the open descriptors (ls -l /proc/PID/fd) for what leaks; raise the limit if it is low.",
     ),
+    "unit_failed": ("Read the unit's journal (journalctl -u UNIT -b) from its last start onwards.",),
+    "port_taken": (
+        "See who listens (ss -ltnp) and decide which of the two is to have the port before stopping either.",
+    ),
+    "process_high_memory": ("Ask whose process it is; limit or stop it where it may be.",),
+    "process_high_cpu": ("Ask whose process it is; lower its priority or stop it where it may be.",),
+    "too_many_processes": ("Find what starts them (ps -ef --forest) and stop that first.",),
+    "zombie_processes": ("Their parent does not wait for them: restart the parent, not the children.",),
     "target_down": ("Ask the endpoint by hand with curl from the Prometheus host.",),
     "log_template_new": ("Read the log around the first new error.",),
     "log_errors": ("Read the log around these errors.",),

@@ -15,6 +15,8 @@ from bot.domain.evidence import Evidence, Fact, FactVerdict
 from bot.domain.ids import EvidenceId
 from investigators.entities import Entity
 from investigators.facts.known import COMPARED, FAULTS, SYMPTOMS
+from investigators.facts.platform.machine_faults import CONTROL_PLANE
+from investigators.facts.spread import Spread, spread_of
 from investigators.hypotheses import (
     CONFLICT_CAP,
     Candidate,
@@ -39,6 +41,8 @@ _ENOUGH_WEIGHT = 6.0
 _SHIFTS = frozenset({"latency_shift", "error_rate_shift"})
 """That something is slower or fails is its fault only as far as the trouble was traced to it."""
 _KIND_OF_NODE = frozenset({"node", "host"})
+_FITS_SPREAD = 0.04
+"""For a cause whose place fits how far the trouble spreads: it breaks ties, no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,17 @@ class _Place:
 
     world: World
     located: Located
+    spread: Spread
+
+    def fits(self, name: str, kind: str, fault: str) -> bool:
+        """Trouble everywhere fits nodes and the control plane; one bad pod fits itself and its node."""
+        if self.spread.wide:
+            return kind in _KIND_OF_NODE or fault in CONTROL_PLANE
+        for subject in self.world.subjects:
+            pod = self.spread.only_pod(subject)
+            if pod is not None and name in (subject, pod.name, pod.at("spec", "nodeName")):
+                return True
+        return False
 
     def nearness(self, name: str, kind: str) -> float:
         if kind == "namespace":
@@ -90,7 +105,7 @@ def world_candidates(
     """A candidate for every found fault that can be a cause, best first."""
     if not entities:
         return ()
-    place = _Place(world, located)
+    place = _Place(world, located, spread_of(world))
     found: dict[tuple[str, str, str], list[Fact]] = {}
     about: dict[str, list[Fact]] = {}
     for fact in facts:
@@ -151,6 +166,7 @@ def _candidate(
         # What objects say of themselves needs little pointing at; what is only compared needs it all.
         compared = all("nats" in fact.values for fact in direct)
         score *= 0.5 + 0.5 * pointed if compared else 0.85 + 0.15 * pointed
+    score += _FITS_SPREAD if place.fits(name, kind, fault) else 0.0
     score += _SUPPORT * min(4, len({fact.kind for fact in supporting}))
     if disputed:
         score = min(score, CONFLICT_CAP)

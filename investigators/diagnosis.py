@@ -26,15 +26,20 @@ from bot.domain.ids import DiagnosisId, EvidenceId
 from investigators.actions import STEPS, suggest
 from investigators.critic import Verdict
 from investigators.entities import Entity
+from investigators.facts.cluster import KIND as PRESSURE
 from investigators.facts.known import FAULTS
 from investigators.hypotheses import CONFLICT_CAP, WEIGHTS, Candidate, Conflict
 from investigators.pack import Pack
 from investigators.ports import Case
+from investigators.queries import RunbookQuery, TicketQuery
 from investigators.recurrence import comes_back, told
+from investigators.texts import answers_of, open_tickets, runbook_steps
 
 _LEAST_SCORE = 0.35
 _CLOSE = 0.10
 _CITATIONS = 12
+_SAID = 4
+"""Places among them for what the log says anew or no longer."""
 _RULED_OUT = 12
 _HYPOTHESES = 20
 _SAFE_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
@@ -48,6 +53,12 @@ TITLES: Mapping[str, str] = {
     "memory_pressure": "the machine is short of memory",
     "cpu_saturation": "CPU is saturated",
     "disk_filling": "a filesystem is full or filling up",
+    "unit_failed": "a systemd unit failed",
+    "port_taken": "another process holds its port",
+    "process_high_memory": "a process takes much of the machine's memory",
+    "process_high_cpu": "a process uses whole cores",
+    "too_many_processes": "one program has a crowd of processes",
+    "zombie_processes": "ended processes are never waited for",
     "fd_exhaustion": "file descriptors run out",
     "target_down": "the target cannot be scraped",
     "log_template_new": "a new kind of error appears in the log",
@@ -58,7 +69,8 @@ TITLES: Mapping[str, str] = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
     """All that the reasoning came to. ``trouble`` are gaps of our own, such as a rule that failed;
-    ``painless``: what the alert is about was looked at and is as it normally is."""
+    ``painless``: what the alert is about was looked at and is as it normally is; ``said``: what the log of
+    the likeliest cause says anew or no longer."""
 
     pack: Pack
     facts: tuple[Fact, ...]
@@ -69,6 +81,7 @@ class Findings:
     no_culprit: bool | None = None
     similar: tuple[Similar, ...] = ()
     painless: bool = False
+    said: tuple[Citation, ...] = ()
 
 
 def write_diagnosis(findings: Findings, at: datetime, seconds: float, *, more_entities: int) -> Diagnosis:
@@ -107,6 +120,8 @@ def write_diagnosis(findings: Findings, at: datetime, seconds: float, *, more_en
         suspects=findings.suspects,
         no_culprit=findings.no_culprit,
         similar=findings.similar,
+        runbook=runbook_steps(answers_of(findings.pack, RunbookQuery)),
+        tickets=open_tickets(answers_of(findings.pack, TicketQuery)),
     )  # fmt: skip
 
 
@@ -201,12 +216,16 @@ def _sentence(text: str, name: str) -> str:
 
 
 def _scope(findings: Findings, top: Candidate) -> list[Fact]:
-    return [
+    """What the alert's own peers show goes before what the cluster does."""
+    names = (top.entity.subject, top.hypothesis.object)
+    found = [
         fact
         for fact in findings.facts
-        if fact.kind.startswith("scope_")
-        and fact.verdict is FactVerdict.FOUND
-        and fact.subject == top.entity.subject
+        if fact.verdict is FactVerdict.FOUND and (fact.kind.startswith("scope_") or fact.kind == PRESSURE)
+    ]
+    return [
+        *(fact for fact in found if fact.subject in names),
+        *(fact for fact in found if fact.subject not in names and fact.subject_kind == "namespace"),
     ]
 
 
@@ -229,22 +248,30 @@ def _times(count: int) -> str:
 def _citations(
     findings: Findings, top: Candidate | None, evidence: Mapping[EvidenceId, Evidence]
 ) -> tuple[Citation, ...]:
-    """One line per fact: first what speaks for the cause, then its scope, then the other findings."""
-    facts: list[Fact] = []
+    """One line per fact: first what speaks for the cause, then its scope, what its log says anew, then the
+    other findings."""
+    first: list[Fact] = []
     if top is not None:
-        facts += [*top.direct, *top.supporting, *_scope(findings, top)]
-    facts += [fact for fact in findings.facts if fact.verdict is FactVerdict.FOUND]
+        first += [*top.direct, *top.supporting, *_scope(findings, top)]
+    others = [fact for fact in findings.facts if fact.verdict is FactVerdict.FOUND]
     if top is None:
-        facts += [fact for fact in findings.facts if fact.verdict is FactVerdict.ABSENT]
-    citations: dict[tuple[str, str], Citation] = {}
+        others += [fact for fact in findings.facts if fact.verdict is FactVerdict.ABSENT]
+    citations = _cited(first, evidence)[: _CITATIONS - _SAID]
+    if top is not None:
+        citations += [one for one in findings.said if one.evidence_id in evidence][:_SAID]
+    citations += _cited(others, evidence)
+    return tuple({(one.evidence_id, one.finding): one for one in citations[::-1]}.values())[::-1][:_CITATIONS]
+
+
+def _cited(facts: Sequence[Fact], evidence: Mapping[EvidenceId, Evidence]) -> list[Citation]:
+    found = []
     for fact in facts:
         cited = next((evidence[i] for i in fact.evidence_ids if i in evidence), None)
         if cited is not None:
-            citations.setdefault(
-                (cited.id, fact.detail),
-                Citation(evidence_id=cited.id, source=cited.source, finding=fact.detail, link=cited.link),
+            found.append(
+                Citation(evidence_id=cited.id, source=cited.source, finding=fact.detail, link=cited.link)
             )
-    return tuple(citations.values())[:_CITATIONS]
+    return found
 
 
 def _ruled_out(findings: Findings) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from bot.domain.redaction import clean
 from investigators.entities import Entity
 from investigators.plan import (
     Ask,
+    CurveAsk,
     ExpressionAsk,
     HostAsk,
     HostPart,
@@ -51,6 +52,7 @@ _KINDS: dict[type[object], str] = {
     RangeAsk: "metric.range",
     InstantAsk: "metric.instant",
     ExpressionAsk: "metric.expression",
+    CurveAsk: "metric.expression",
     TargetsAsk: "metric.targets",
     RulesAsk: "metric.rules",
 }
@@ -195,7 +197,7 @@ def _metric_call(ask: MetricAsk, source: MetricSource) -> _Call:
             window = Window(start=ask.at, end=ask.at)
             start = partial(source.instant, ask.query, ask.at, ask.subject)
             text, manual = ask.query.metric, source.command(ask.query, window)
-        case ExpressionAsk():
+        case ExpressionAsk() | CurveAsk():
             start = partial(source.expression, ask.promql, ask.window, ask.step, ask.subject)
             text, window, manual = ask.promql, ask.window, source.command(ask.promql, ask.window)
         case TargetsAsk():

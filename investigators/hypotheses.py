@@ -25,11 +25,17 @@ WEIGHTS: Mapping[str, float] = {
     "memory_growth": 1.0,
     "fd_exhaustion": 1.0,
     "disk_filling": 1.0,
+    "port_taken": 1.0,
     "process_hang": 0.95,
+    "unit_failed": 0.95,
+    "too_many_processes": 0.9,
     "process_stopped": 0.9,
     "process_not_running": 0.85,
     "cpu_saturation": 0.85,
+    "process_high_memory": 0.9,
+    "process_high_cpu": 0.8,
     "memory_pressure": 0.8,
+    "zombie_processes": 0.5,
     "target_down": 0.65,
     "log_template_new": 0.55,
     "log_errors": 0.4,
@@ -38,7 +44,15 @@ WEIGHTS: Mapping[str, float] = {
 
 _LOGS = frozenset({"log_template_new", "log_errors"})
 EXPLAINS: Mapping[str, frozenset[str]] = {
-    "process_crash": frozenset({"process_not_running", "target_down", "process_restarted"}) | _LOGS,
+    "process_crash": frozenset({"process_not_running", "target_down", "process_restarted", "unit_failed"})
+    | _LOGS,
+    "port_taken": frozenset({"unit_failed", "process_crash", "process_not_running", "process_restarted"})
+    | frozenset({"process_hang", "target_down"})
+    | _LOGS,
+    "unit_failed": frozenset({"process_not_running", "target_down", "process_restarted"}) | _LOGS,
+    "process_high_memory": frozenset({"memory_pressure"}),
+    "process_high_cpu": frozenset({"cpu_saturation"}),
+    "too_many_processes": frozenset({"cpu_saturation", "memory_pressure", "fd_exhaustion"}),
     "process_stopped": frozenset({"process_not_running", "target_down"}),
     "process_not_running": frozenset({"target_down"}),
     "process_hang": frozenset({"target_down"}) | _LOGS,
@@ -66,6 +80,11 @@ _FAMILY_WORDS: Mapping[str, re.Pattern[str]] = {
     "disk_filling": re.compile(r"filesystem|disk|inodes?|volume", re.IGNORECASE),
     "fd_exhaustion": re.compile(r"fds?|descriptors?", re.IGNORECASE),
     "target_down": re.compile(r"up|down|absent|unreachable", re.IGNORECASE),
+    "unit_failed": re.compile(r"systemd|units?|services?", re.IGNORECASE),
+    "port_taken": re.compile(r"up|down|bind|listen\w*|ports?", re.IGNORECASE),
+    "process_high_memory": re.compile(r"mem(?:ory|available)?|swap|oom", re.IGNORECASE),
+    "process_high_cpu": re.compile(r"cpu|load\d*", re.IGNORECASE),
+    "too_many_processes": re.compile(r"pids?|process(?:es)?|procs|threads?|load\d*", re.IGNORECASE),
     "process_crash": re.compile(r"up|down|crash\w*|restart\w*|start|exit\w*", re.IGNORECASE),
     "process_not_running": re.compile(r"up|down|absent|stopped", re.IGNORECASE),
     "process_hang": re.compile(r"up|down|hang\w*|timeout|latency|unresponsive", re.IGNORECASE),
@@ -209,7 +228,7 @@ def _candidate(
             score=round(min(score, _MOST), 3),
             statement=lead.detail,
             evidence_ids=tuple(ids),
-            object_kind=_kind_of(entity, lead.subject),
+            object_kind=_kind_of(entity, lead.subject, lead.kind),
         ),
         direct=tuple(sorted(direct, key=lambda fact: -fact.confidence)),
         supporting=tuple(supporting),
@@ -218,9 +237,9 @@ def _candidate(
     )
 
 
-def _kind_of(entity: Entity, subject: str) -> str:
+def _kind_of(entity: Entity, subject: str, fault: str) -> str:
     if subject != entity.subject and ":" in subject:
-        return "volume"
+        return "volume" if fault == "disk_filling" else "process"
     if entity.machine or subject == entity.machine_name:
         return "host"
     return "service"

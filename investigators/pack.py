@@ -10,6 +10,7 @@ from bot.domain.evidence import Evidence, EvidenceStatus, Fact, FactVerdict, Ser
 from investigators.entities import Entity
 from investigators.gathering import Answer
 from investigators.plan import (
+    CurveAsk,
     ExpressionAsk,
     HostAsk,
     HostPart,
@@ -74,6 +75,14 @@ class Pack:
             (a.ask.promql, a.evidence)
             for a in self.answers
             if isinstance(a.ask, ExpressionAsk) and a.ask.subject == subject and a.ask.bare is bare
+        )
+
+    def curves(self, subject: str) -> tuple[tuple[str, Evidence], ...]:
+        """The quantity behind each alert as it was asked, with its answer over the long look."""
+        return tuple(
+            (a.ask.promql, a.evidence)
+            for a in self.answers
+            if isinstance(a.ask, CurveAsk) and a.ask.subject == subject
         )
 
     def targets(self, subject: str) -> tuple[Evidence, ...]:

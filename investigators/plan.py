@@ -17,6 +17,12 @@ RECENT = timedelta(minutes=5)
 _RECENT_POINTS = 300
 _POINTS = 240
 _MAX_WINDOW = timedelta(hours=24)
+_IN_A_CLUSTER = ("namespace", "exported_namespace", "kubernetes_namespace", "pod")
+CLUSTER_METRICS = (
+    "kube_node_status_condition", "kube_node_info", "kube_pod_status_phase",
+    "kube_pod_container_status_waiting_reason", "node_memory_MemAvailable_bytes",
+    "node_memory_MemTotal_bytes", "node_cpu_seconds_total", "ALERTS",
+)  # fmt: skip
 _REAL_FILESYSTEMS = Matcher(
     label="fstype",
     op=MatchOp.NOT_REGEX,
@@ -32,11 +38,12 @@ class Span(StrEnum):
 
 
 class Scope(StrEnum):
-    """Whose series: the entity's own, those of its job, or those of its machine."""
+    """Whose series: the entity's own, those of its job, those of its machine, or everybody's."""
 
     OWN = "own"
     PEERS = "peers"
     MACHINE = "machine"
+    CLUSTER = "cluster"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +73,16 @@ class ExpressionAsk:
     step: timedelta
     subject: str
     bare: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurveAsk:
+    """The quantity that the alert's expression compares, over the long look: when did it change?"""
+
+    promql: str
+    window: Window
+    step: timedelta
+    subject: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +117,7 @@ class HostAsk:
     subject: str
 
 
-MetricAsk = RangeAsk | InstantAsk | ExpressionAsk | TargetsAsk | RulesAsk
+MetricAsk = RangeAsk | InstantAsk | ExpressionAsk | CurveAsk | TargetsAsk | RulesAsk
 Ask = MetricAsk | HostAsk
 
 
@@ -130,11 +147,14 @@ def _metric_asks(entity: Entity, window: Window) -> list[MetricAsk]:
     recent = Window(start=max(window.start, window.end - RECENT), end=window.end)
     asks: list[MetricAsk] = []
     asks += _alert_asks(entity, recent)
+    asks += _curve_asks(entity, window)
     asks += _process_asks(entity, window, recent)
     if entity.host is not None:
         asks += _machine_asks(entity, window, recent)
     if entity.peers:
         asks += _peer_asks(entity, recent)
+    if any(entity.labels.get(label) for label in _IN_A_CLUSTER):
+        asks += _cluster_asks(entity, recent)
     return asks
 
 
@@ -158,6 +178,16 @@ def _alert_asks(entity: Entity, window: Window) -> list[MetricAsk]:
                 )
             )
     return asks
+
+
+def _curve_asks(entity: Entity, window: Window) -> list[MetricAsk]:
+    thresholds = [split_threshold(alert_expression(alert) or "") for alert in entity.alerts[:3]]
+    step = _step(window, _POINTS)
+    return [
+        CurveAsk(promql=one.quantity, window=window, step=step, subject=entity.subject)
+        for one in thresholds
+        if one is not None
+    ]
 
 
 def _process_asks(entity: Entity, window: Window, recent: Window) -> list[MetricAsk]:
@@ -249,6 +279,40 @@ def _peer_asks(entity: Entity, recent: Window) -> list[MetricAsk]:
         )
     ]
     return asks
+
+
+def _cluster_asks(entity: Entity, recent: Window) -> list[MetricAsk]:
+    """The cluster at a glance, summed up where it is stored: one bad pod, or everybody?"""
+
+    def only(label: str, value: str) -> tuple[Matcher, ...]:
+        return (Matcher(label=label, op=MatchOp.EQUAL, value=value),)
+
+    queries = (
+        MetricQuery(
+            metric="kube_node_status_condition",
+            matchers=only("status", "true"),
+            aggregate="sum",
+            by=("condition",),
+        ),
+        MetricQuery(metric="kube_node_info", aggregate="count"),
+        MetricQuery(metric="kube_pod_status_phase", aggregate="sum", by=("phase",)),
+        MetricQuery(metric="kube_pod_container_status_waiting_reason", aggregate="sum", by=("reason",)),
+        MetricQuery(metric="node_memory_MemAvailable_bytes", aggregate="min", by=("instance",)),
+        MetricQuery(metric="node_memory_MemTotal_bytes", aggregate="max", by=("instance",)),
+        MetricQuery(
+            metric="node_cpu_seconds_total",
+            matchers=only("mode", "idle"),
+            function="rate",
+            over=timedelta(minutes=2),
+            aggregate="avg",
+            by=("instance",),
+        ),
+        MetricQuery(metric="ALERTS", matchers=only("alertstate", "firing"), aggregate="count"),
+    )
+    return [
+        InstantAsk(query=query, at=recent.end, subject=entity.subject, scope=Scope.CLUSTER)
+        for query in queries
+    ]
 
 
 def _host_asks(entity: Entity, window: Window) -> list[HostAsk]:

@@ -14,6 +14,9 @@ from typing import ClassVar, Protocol
 from bot.domain.evidence import Evidence, Window
 from investigators.ports import HostSource, Matcher, MetricSource
 
+SECURITY_MARKS = ('"syscheck"', '"event_type":"alert"', '"event_type": "alert"')
+"""What lines of intrusion detection (Wazuh, Suricata) hold, and hardly any others."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SurveyQuery:

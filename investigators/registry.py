@@ -11,7 +11,7 @@ from functools import partial
 from typing import TypeVar
 
 from bot.domain.clock import Clock
-from bot.domain.diagnosis import Gap, Suspect
+from bot.domain.diagnosis import Citation, Gap, Suspect
 from bot.domain.evidence import Fact, Window
 from bot.domain.ids import EvidenceId
 from investigators.causes import world_candidates
@@ -23,6 +23,7 @@ from investigators.entities import Entity, entities_of
 from investigators.facts.catalogue import RULES, Rule
 from investigators.facts.charge import WorldRule
 from investigators.facts.known import WORLD_RULES
+from investigators.facts.onset import began_at
 from investigators.gathering import Answer, gather
 from investigators.hypotheses import Candidate, rank, settle
 from investigators.pack import Pack
@@ -30,6 +31,7 @@ from investigators.plan import Plan, make_plan
 from investigators.ports import Case, Investigation
 from investigators.queries import ObjectQuery, Sources
 from investigators.signals.locate import WITNESSES, Located, Witness, locate
+from investigators.signals.novelty import novelty
 from investigators.similar import similar
 from investigators.wide import WideAsk, first_asks, second_asks
 from investigators.world.building import build_world
@@ -139,6 +141,10 @@ def judge(pack: Pack, rules: Rules | None = None) -> Findings:
             # No diff explains the symptom; one may still have set what a rule found broken.
             suspected = linked(world, [candidate.hypothesis for candidate in verdict.standing])
             nobody = not suspected and nobody
+    said: tuple[Citation, ...] = ()
+    if rules.compare and verdict.standing:
+        top = verdict.standing[0].hypothesis.object
+        said = _guarded("novelty", partial(novelty, world, top), said, trouble)
     past = [one for item in world.looked("incident.past") for one in item.objects]
     return Findings(
         pack=pack,
@@ -150,6 +156,7 @@ def judge(pack: Pack, rules: Rules | None = None) -> Findings:
         no_culprit=nobody,
         similar=similar(facts, pack.case, past),
         painless=located.painless,
+        said=said,
     )
 
 
@@ -174,7 +181,8 @@ def _sound_world(pack: Pack, trouble: dict[Gap, None]) -> World:
 
 
 def _world(pack: Pack) -> World:
-    onset = min((entity.onset for entity in pack.entities), default=pack.now)
+    # A rule with a ``for`` fires long after the trouble began: what changed is looked for from there.
+    onset = min((began_at(pack, entity) for entity in pack.entities), default=pack.now)
     named = [entity.subject for entity in pack.entities]
     return build_world(pack.now, onset, pack.case.alerts, named, pack.wide)
 

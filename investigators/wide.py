@@ -11,6 +11,7 @@ from bot.domain.evidence import Window
 from investigators.entities import Entity
 from investigators.ports import Case, Matcher, MatchOp
 from investigators.queries import (
+    SECURITY_MARKS,
     ChangeQuery,
     GraphQuery,
     LogQuery,
@@ -54,7 +55,7 @@ _CLUSTER_WIDE = (
     "PriorityClass", "RuntimeClass",
 )  # fmt: skip
 _OF_THE_SYSTEM = ("Pod", "Event", "Deployment", "DaemonSet", "Service", "Lease", "EndpointSlice")
-_TABLES = ("processes", "listening_ports", "mounts", "systemd_units", "memory_info")
+_TABLES = ("processes", "listening_ports", "mounts", "systemd_units", "memory_info", "logged_in_users")
 _TROUBLE_WORDS = ("error", "exception", "fail", "fatal", "panic", "timeout", "refused", "denied", "warn")
 _WAITING_AFTER_END = frozenset({"CrashLoopBackOff", "Error", "RunContainerError"})
 
@@ -98,6 +99,7 @@ def first_asks(
     changes = Window(start=case.now - CHANGES_BEFORE - window.length, end=case.now)
     asks.append(_ask(about, changes, ChangeQuery()))
     asks += [_ask(about, window, query) for query in _objects(namespaces)]
+    asks += _security(entities, about, window)
     asks += _tables(entities, about, window)
     asks += _texts(case, entities, about, window)
     return tuple(asks)
@@ -185,6 +187,14 @@ def _objects(namespaces: Sequence[str]) -> list[Query]:
     if _SYSTEM not in namespaces:
         queries += [ObjectQuery(object_kind=kind, namespace=_SYSTEM) for kind in _OF_THE_SYSTEM]
     return queries
+
+
+def _security(entities: Sequence[Entity], about: str, window: Window) -> list[WideAsk]:
+    """Intrusion detection writes about machines, not services, so no question about a service finds it."""
+    hosts = list(dict.fromkeys(entity.host for entity in entities if entity.host is not None))
+    if not hosts:
+        return []
+    return [_ask(about, window, LogQuery(matchers=(_any_of("node", hosts),), contains=SECURITY_MARKS))]
 
 
 def _tables(entities: Sequence[Entity], about: str, window: Window) -> list[WideAsk]:

@@ -88,6 +88,27 @@ class Similar:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Quote:
+    """A line that somebody else wrote, word for word: data to show, never a command to run."""
+
+    evidence_id: EvidenceId
+    source: str
+    text: str
+    link: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """What people already know of the service's troubles."""
+
+    evidence_id: EvidenceId
+    key: str
+    summary: str
+    status: str
+    link: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
     """Something we could not look at, why, and the command with which a person can."""
 
@@ -118,7 +139,8 @@ class Cost:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
     """``suspects`` are changes that may be to blame, likeliest first; ``no_culprit`` is True where changes
-    were looked at and none of them is, None where none were looked at."""
+    were looked at and none of them is, None where none were looked at. ``runbook`` are steps quoted from the
+    runbook, ``tickets`` the service's open ones."""
 
     id: DiagnosisId
     incident_id: IncidentId
@@ -140,3 +162,5 @@ class Diagnosis:
     suspects: tuple[Suspect, ...] = ()
     no_culprit: bool | None = None
     similar: tuple[Similar, ...] = ()
+    runbook: tuple[Quote, ...] = ()
+    tickets: tuple[Ticket, ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bot.domain.diagnosis import Cost, Diagnosis, Gap, Hypothesis, Similar, Suspect
+from bot.domain.diagnosis import Cost, Diagnosis, Gap, Hypothesis, Similar, Suspect, Ticket
 from bot.domain.message import Block, Bullets, Span, paragraph
 from bot.domain.past import Recurrence
 from bot.messages.words import code, date_time, outside, short, span, strong
@@ -122,6 +122,26 @@ def _gap(gap: Gap) -> _Item:
 def steps_block(diagnosis: Diagnosis) -> Iterator[Block]:
     items = [(outside(step),) for step in diagnosis.steps[:_STEPS]]
     yield from bullets("Suggested steps", items, hidden=len(diagnosis.steps) - len(items))
+
+
+def runbook_block(diagnosis: Diagnosis) -> Iterator[Block]:
+    """Fenced and said to be somebody else's: the bot neither checked nor runs any of it."""
+    items: list[_Item] = []
+    for quote in diagnosis.runbook:
+        line = [Span(text=short(quote.text), code=True, untrusted=True)]
+        if quote.link:
+            line += [span(" "), Span(text="open", link=quote.link)]
+        items.append(tuple(line))
+    yield from bullets("The runbook says (quoted, not checked)", items)
+
+
+def tickets_block(diagnosis: Diagnosis) -> Iterator[Block]:
+    yield from bullets("Open tickets", [_ticket(one) for one in diagnosis.tickets])
+
+
+def _ticket(one: Ticket) -> _Item:
+    name = Span(text=one.key, link=one.link) if one.link else outside(one.key)
+    return (name, outside(f" {short(one.summary)}"), outside(f" ({one.status})" if one.status else ""))
 
 
 def footer(diagnosis: Diagnosis) -> Block:

@@ -17,8 +17,10 @@ from bot.messages.findings import (
     gaps_block,
     recurrence_text,
     ruled_out_block,
+    runbook_block,
     similar_block,
     steps_block,
+    tickets_block,
 )
 from bot.messages.view import IncidentView
 from bot.messages.words import (
@@ -155,6 +157,8 @@ def diagnosis_reply(
             *ruled_out_block(diagnosis),
             *gaps_block(diagnosis),
             *steps_block(diagnosis),
+            *runbook_block(diagnosis),
+            *tickets_block(diagnosis),
             footer(diagnosis),
         ),
         tone=Tone.MUTED if diagnosis.verdict is DiagnosisVerdict.INCONCLUSIVE else Tone.WARNING,

@@ -9,10 +9,13 @@ from bot.domain.evidence import Fact
 from investigators.entities import Entity
 from investigators.facts import (
     alert_condition,
+    cluster,
     cpu,
     disk,
     logs,
     memory,
+    onset,
+    osquery,
     pressure,
     process,
     scope,
@@ -31,12 +34,15 @@ class Rule:
 
 RULES: tuple[Rule, ...] = (
     Rule(name="alert_condition", check=alert_condition.check),
+    Rule(name="onset", check=onset.check),
     Rule(name="target_down", check=target_down.check),
     Rule(name="process", check=process.check),
     Rule(name="memory", check=memory.check),
     Rule(name="cpu", check=cpu.check),
     Rule(name="disk", check=disk.check),
     Rule(name="pressure", check=pressure.check),
+    Rule(name="osquery", check=osquery.check),
     Rule(name="logs", check=logs.check),
     Rule(name="scope", check=scope.check),
+    Rule(name="cluster", check=cluster.check),
 )

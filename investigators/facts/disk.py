@@ -21,7 +21,7 @@ from investigators.plan import HostPart, Span
 from investigators.ranking import human_bytes, human_time, since_growth_began, time_until, trend
 
 KIND = "disk_filling"
-_FULL = 0.05
+FULL = 0.05
 """Share of free space at and below which a disk counts as full."""
 _SOON = timedelta(hours=24)
 _REACH = 100
@@ -77,7 +77,7 @@ def _from_series(
         left = time_until(free, 0, line.slope)
         if left is not None and left.total_seconds() > _REACH * line.seconds:
             left = None
-    if left is not None and line is not None and (left <= _SOON or (share is not None and share <= _FULL)):
+    if left is not None and line is not None and (left <= _SOON or (share is not None and share <= FULL)):
         detail = (
             f"{subject}: {left_words}, falling by {human_bytes(-line.slope * 60)}/min, "
             f"full in about {human_time(left)}"
@@ -87,7 +87,7 @@ def _from_series(
             KIND, subject, confidence, cited, rule, detail,
             seconds_to_full=left.total_seconds(), slope=line.slope, onset=line.start.timestamp(),
         )  # fmt: skip
-    if share is not None and share <= _FULL:
+    if share is not None and share <= FULL:
         return found(KIND, subject, 0.9, cited, rule, f"{subject} is full: {left_words}", share_free=share)
     long_enough = samples[-1].at - samples[0].at >= timedelta(minutes=2) and len(samples) >= 8
     if long_enough and share is not None and all(complete(item) for item in cited):
@@ -106,10 +106,10 @@ def _from_record(machine: str, evidence: Evidence, record: object) -> Fact | Non
     free = record.get("free_bytes")
     if not isinstance(used, int | float) or not isinstance(free, int | float):
         return None
-    if isinstance(inodes, int | float) and inodes >= 100 * (1 - _FULL):
+    if isinstance(inodes, int | float) and inodes >= 100 * (1 - FULL):
         detail = f"{subject}: {inodes:.1f} % of the inodes are used"
         return found(KIND, subject, 0.9, (evidence,), rule, detail, inodes_used=inodes)
-    if used >= 100 * (1 - _FULL):
+    if used >= 100 * (1 - FULL):
         detail = f"{subject} is full: {used:.1f} % used, {human_bytes(free)} free"
         return found(KIND, subject, 0.9, (evidence,), rule, detail, share_free=1 - used / 100)
     # How fast it fills cannot be seen in one look, so this is no proof of absence.

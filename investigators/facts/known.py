@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from investigators.facts import security, spread
 from investigators.facts.charge import Fault, WorldRule
 from investigators.facts.platform import catalogue as platform
 from investigators.facts.workloads import catalogue as workloads
@@ -68,6 +69,13 @@ _STATISTICAL: Mapping[str, Fault] = {
 }
 """Faults found by comparing, where the object is surer than the kind."""
 
-FAULTS: Mapping[str, Fault] = MappingProxyType({**workloads.FAULTS, **platform.FAULTS, **_STATISTICAL})
-WORLD_RULES: tuple[WorldRule, ...] = (*workloads.WORLD_RULES, *platform.WORLD_RULES)
+FAULTS: Mapping[str, Fault] = MappingProxyType(
+    {**workloads.FAULTS, **platform.FAULTS, **security.FAULTS, **_STATISTICAL}
+)
+WORLD_RULES: tuple[WorldRule, ...] = (
+    *workloads.WORLD_RULES,
+    *platform.WORLD_RULES,
+    *security.WORLD_RULES,
+    *spread.WORLD_RULES,
+)
 COMPARED = frozenset(_STATISTICAL)

@@ -18,8 +18,9 @@ from investigators.pack import (
 from investigators.plan import HostPart, Span
 from investigators.ranking import human_bytes
 
+MEMORY = "memory_pressure"
 _MEMORY_LOW = 0.07
-_MEMORY_FINE = 0.15
+MEMORY_FINE = 0.15
 _STALLED = 10.0
 """Percent of the last ten seconds in which some task waited for memory (PSI ``some avg10``)."""
 _FDS_LOW = 0.9
@@ -31,7 +32,7 @@ def check(pack: Pack, entity: Entity) -> list[Fact]:
 
 
 def _memory(pack: Pack, entity: Entity) -> list[Fact]:
-    kind, name = "memory_pressure", entity.machine_name
+    kind, name = MEMORY, entity.machine_name
     if name is None:
         return []
     host = entity.host or ""
@@ -42,31 +43,34 @@ def _memory(pack: Pack, entity: Entity) -> list[Fact]:
         if not current(free, pack.now):
             continue
         share = free.samples[-1].value / max(size.samples[-1].value, 1)
-        facts.append(_judge(name, (item, whole), free.samples[-1].value, share, 0.0, "series"))
+        facts.append(judge_memory(name, (item, whole), free.samples[-1].value, share, 0.0, "series"))
     for item in pack.host(entity.subject, HostPart.RESOURCES):
         for record in item.records if answered(item) else ():
             free_bytes, size_bytes = record.get("memory_available_bytes"), record.get("memory_total_bytes")
             stalled = record.get("memory_pressure_avg10")
             if isinstance(free_bytes, int | float) and isinstance(size_bytes, int | float) and size_bytes:
                 pressure = float(stalled) if isinstance(stalled, int | float) else 0.0
-                facts.append(_judge(name, (item,), free_bytes, free_bytes / size_bytes, pressure, "now"))
+                facts.append(
+                    judge_memory(name, (item,), free_bytes, free_bytes / size_bytes, pressure, "now")
+                )
     if not facts:
         looked = (*available, *total, *pack.host(entity.subject, HostPart.RESOURCES))
         facts = [unknown(kind, name, looked, kind, why_nothing(looked, "no memory data of the machine"))]
     return facts
 
 
-def _judge(
+def judge_memory(
     name: str, evidence: tuple[Evidence, ...], free: float, share: float, stalled: float, how: str
 ) -> Fact:
-    kind = "memory_pressure"
+    """``stalled`` is the share of time, in percent, in which tasks waited for memory."""
+    kind = MEMORY
     rule = f"{kind}.{how}"
     detail = f"{name} has {human_bytes(free)} of memory available ({share:.0%})"
     if stalled >= _STALLED:
         detail += f"; tasks waited for memory {stalled:.0f} % of the last 10 s"
     if share <= _MEMORY_LOW or stalled >= _STALLED:
         return found(kind, name, 0.85, evidence, rule, detail, share_available=share)
-    if share >= _MEMORY_FINE and all(complete(item) for item in evidence):
+    if share >= MEMORY_FINE and all(complete(item) for item in evidence):
         return absent(kind, name, 0.9, evidence, rule, detail)
     return unknown(kind, name, evidence, rule, detail)
 

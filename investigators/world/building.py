@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from bot.domain.alert import Alert
 from bot.domain.evidence import Change, Evidence, TraceSpan
 from investigators.queries import (
+    SECURITY_MARKS,
     ChangeQuery,
     GraphQuery,
     LogQuery,
@@ -88,12 +89,17 @@ def build_world(
     lines: dict[bool, list[Line]] = {False: [], True: []}
     spans: dict[bool, list[TraceSpan]] = {False: [], True: []}
     changes: dict[tuple[str, str], Change] = {}
+    watched: list[Line] = []
     asked: dict[str, list[Evidence]] = {}
     for query, evidence in answers:
-        asked.setdefault(query.kind, []).append(evidence)
+        extra = isinstance(query, LogQuery) and query.contains == SECURITY_MARKS
+        # What was not found among lines about security is not absent from a service's log.
+        asked.setdefault("log.security" if extra else query.kind, []).append(evidence)
         if not evidence.usable:
             continue
         match query:
+            case LogQuery() if extra:
+                watched += _lines(evidence, owners, previous=False)
             case SurveyQuery():
                 tracks[query.healthy] += _tracks(evidence, owners)
             case LogQuery():
@@ -106,6 +112,10 @@ def build_world(
                 changes |= {(change.kind, change.id): change for change in evidence.changes}
             case _:
                 pass
+    if watched:
+        # Another question may have brought the same lines.
+        seen = {(line.at, line.text) for line in lines[False]}
+        lines[False] += [line for line in watched if (line.at, line.text) not in seen]
     ordered = sorted(lines[False], key=_line_order)
     subjects = [*(owners.of(alert.labels)[0] for alert in alerts), *named]
     return World(

@@ -15,7 +15,7 @@ from bot.domain.clock import SystemClock
 from bot.domain.evidence import EvidenceStatus, Window
 from config.schema import PrometheusSource
 from investigators.entities import entities_of
-from investigators.plan import ExpressionAsk, InstantAsk, RangeAsk, RulesAsk, TargetsAsk, make_plan
+from investigators.plan import CurveAsk, ExpressionAsk, InstantAsk, RangeAsk, RulesAsk, TargetsAsk, make_plan
 from investigators.ports import Matcher, MatchOp, MetricQuery
 from tests.contracts.evidence_contract import check_metric_source
 from tests.investigators.world import alert, case
@@ -80,7 +80,7 @@ async def test_a_real_server_understands_every_question_of_a_plan(world: World) 
                 )
             case InstantAsk():
                 evidence = await world.source.instant(question.query, question.at, question.subject)
-            case ExpressionAsk():
+            case ExpressionAsk() | CurveAsk():
                 evidence = await world.source.expression(
                     question.promql, question.window, question.step, question.subject
                 )

@@ -35,8 +35,10 @@ from bot.domain.diagnosis import (
     Gap,
     Hypothesis,
     Origin,
+    Quote,
     Similar,
     Suspect,
+    Ticket,
 )
 from bot.domain.evidence import Evidence, EvidenceStatus, Fact, FactVerdict, Window
 from bot.domain.ids import (
@@ -321,6 +323,32 @@ SENTENCES = {
     "root_waiting": lambda: incident.root_card(VIEW),
     "root_resolved": lambda: incident.root_card(replace(VIEW, incident=RESOLVED)),
     "diagnosis": lambda: incident.diagnosis_reply(DIAGNOSIS, INCIDENT),
+    "diagnosis_with_texts": lambda: incident.diagnosis_reply(
+        replace(
+            DIAGNOSIS,
+            runbook=(
+                Quote(
+                    evidence_id=EvidenceId("ev_cccccc333333"),
+                    source="runbooks",
+                    text="Drain it with `cartctl drain`, then tell @oncall",
+                    link="https://wiki.example/cart",
+                ),
+            ),
+            tickets=(
+                Ticket(
+                    evidence_id=EvidenceId("ev_dddddd444444"),
+                    key="CART-7",
+                    summary="cache never shrinks",
+                    status="In Progress",
+                    link="https://jira.example/browse/CART-7",
+                ),
+                Ticket(
+                    evidence_id=EvidenceId("ev_dddddd444444"), key="CART-9", summary="slow start", status=""
+                ),
+            ),
+        ),
+        INCIDENT,
+    ),
     "diagnosis_inconclusive": lambda: incident.diagnosis_reply(
         replace(DIAGNOSIS, verdict=DiagnosisVerdict.INCONCLUSIVE, root_cause=None, citations=()), INCIDENT
     ),

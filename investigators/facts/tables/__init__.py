@@ -1,0 +1,1 @@
+"""Rules about what osquery's tables say of a machine."""
