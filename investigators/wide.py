@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from bot.domain.evidence import Window
 from investigators.entities import Entity
@@ -94,7 +95,7 @@ def first_asks(
     for healthy, look in ((False, window), (True, earlier)):
         asks.append(_ask(about, look, *_surveys(namespaces, subjects, window, healthy=healthy)))
         asks.append(_ask(about, look, *_logs(namespaces, subjects, healthy=healthy)))
-        asks.append(_ask(about, look, SpanQuery(services=(), limit=_SPANS, healthy=healthy)))
+        asks.append(_ask(about, look, *_spans(subjects, healthy=healthy)))
     changes = Window(start=case.now - CHANGES_BEFORE - window.length, end=case.now)
     asks.append(_ask(about, changes, ChangeQuery()))
     asks += [_ask(about, window, query) for query in _objects(namespaces)]
@@ -116,12 +117,10 @@ def second_asks(
     crashed = 0
     for pod in cluster.of("Pod"):
         for status in pod.items("status", "containerStatuses") + pod.items("status", "initContainerStatuses"):
-            waiting = (status.get("state") or {}).get("waiting") or {}
-            ended = (status.get("lastState") or {}).get("terminated") or (status.get("state") or {}).get(
-                "terminated"
-            )
-            looping = waiting.get("reason") in _WAITING_AFTER_END
-            if crashed >= _CRASHED_PODS or not (looping or (ended and ended.get("exitCode"))):
+            waiting = _part(status, "state", "waiting")
+            ended = _part(status, "lastState", "terminated") or _part(status, "state", "terminated")
+            looping = str(waiting.get("reason")) in _WAITING_AFTER_END
+            if crashed >= _CRASHED_PODS or not (looping or ended.get("exitCode")):
                 continue
             crashed += 1
             asks.append(
@@ -137,6 +136,14 @@ def second_asks(
                 )
             )
     return tuple(asks)
+
+
+def _part(status: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
+    """The object under the path; empty where the API, or what claims to be it, has something else there."""
+    here: Any = status
+    for name in path:
+        here = here.get(name) if isinstance(here, Mapping) else None
+    return here if isinstance(here, Mapping) else {}
 
 
 def _ask(subject: str, window: Window, *choices: Query) -> WideAsk:
@@ -164,6 +171,14 @@ def _logs(namespaces: Sequence[str], subjects: Sequence[str], *, healthy: bool) 
         )
     if subjects:
         choices.append(LogQuery(matchers=(_any_of("service", subjects),), healthy=healthy))
+    return choices
+
+
+def _spans(subjects: Sequence[str], *, healthy: bool) -> list[Query]:
+    """Everything from a recording; from a live system the traces in which one of the services takes part."""
+    choices: list[Query] = [SpanQuery(limit=_SPANS, healthy=healthy)]
+    if subjects:
+        choices.append(SpanQuery(services=tuple(subjects[:_SERVICES]), healthy=healthy))
     return choices
 
 
