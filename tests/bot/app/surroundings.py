@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import kubernetes_asyncio.config  # noqa: F401 - loads for a second, which no test should pay for
 from aiohttp import web
@@ -35,6 +36,7 @@ from tests.servers.wiki import Wiki, certificate
 
 SOURCES = ("prometheus", "loki", "tempo", "kubernetes", "github", "fleet", "jira", "runbooks")
 HOST = "web-1"
+STILL_HOLDS = "sum by (service) (orders_failed_total) > 0"
 NONSENSE = json.dumps(
     {
         "status": "success",
@@ -101,6 +103,10 @@ class Surroundings:
             sections["prometheus"] = [{"url": here["prometheus"]}]
         return f"evidence: {json.dumps(sections)}\n"
 
+    def sources(self) -> list[str]:
+        """Those that are there: Prometheus only where it is installed."""
+        return [source for source in SOURCES if source in self.urls or source == "runbooks"]
+
     def runbook(self, service: str) -> str:
         return f"https://localhost:{self.wiki_port}/{service}"
 
@@ -123,7 +129,7 @@ class Surroundings:
             },
             "startsAt": ago(self.now, minutes=2),
             "endsAt": "0001-01-01T00:00:00Z",
-            "generatorURL": "http://prometheus.example/graph?g0.expr=up",
+            "generatorURL": f"http://prometheus.example/graph?{urlencode({'g0.expr': STILL_HOLDS})}",
             "fingerprint": f"{service}-{name}",
         }
 
