@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 
@@ -31,12 +31,14 @@ from investigators.hypotheses import CONFLICT_CAP, WEIGHTS, Candidate, Conflict
 from investigators.pack import Pack
 from investigators.ports import Case
 from investigators.recurrence import comes_back, told
+from investigators.synthesis import Synthesis
 
 _LEAST_SCORE = 0.35
 _CLOSE = 0.10
 _CITATIONS = 12
 _RULED_OUT = 12
 _HYPOTHESES = 20
+_NAMED = 6
 _SAFE_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 
 TITLES: Mapping[str, str] = {
@@ -69,6 +71,7 @@ class Findings:
     no_culprit: bool | None = None
     similar: tuple[Similar, ...] = ()
     painless: bool = False
+    synthesis: Synthesis = field(default_factory=Synthesis)
 
 
 def write_diagnosis(findings: Findings, at: datetime, seconds: float, *, more_entities: int) -> Diagnosis:
@@ -183,6 +186,7 @@ def _summary(
             )
     else:
         parts.append(f"{_cause(top)}. {_sentence(top.hypothesis.statement, top.entity.subject)}")
+        parts += _together(findings.synthesis)
         if verdict is DiagnosisVerdict.NO_ACTION:
             parts.append("Every alert has resolved.")
         parts += [_sentence(fact.detail, fact.subject) for fact in _scope(findings, top)[:1]]
@@ -192,6 +196,22 @@ def _summary(
     if recurrence is not None:
         parts.append(recurrence)
     return " ".join(parts)
+
+
+def _together(synthesis: Synthesis) -> list[str]:
+    """Of an incident about several things: which of them the cause reaches, and what goes wrong beside it."""
+    parts = _dependents(synthesis.reached)
+    for one, reached in synthesis.apart:
+        statement = _sentence(one.hypothesis.statement, one.entity.subject)
+        parts += [f"A fault of its own is at {_cause(one)}. {statement}", *_dependents(reached)]
+    return parts
+
+
+def _dependents(names: Sequence[str]) -> list[str]:
+    if not names:
+        return []
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return [f"{', '.join(names[:_NAMED])}{more} {'depends' if len(names) == 1 else 'depend'} on it."]
 
 
 def _sentence(text: str, name: str) -> str:

@@ -36,7 +36,8 @@ _LINES = 50_000
 _SPANS = 50_000
 _CRASHED_PODS = 12
 _NAMESPACES = 3
-_SERVICES = 20
+MAX_SUBJECTS = 20
+"""Services that one question is about."""
 _SYSTEM = "kube-system"
 _NAMESPACE_LABELS = (
     "exported_namespace", "namespace", "kubernetes_namespace", "destination_workload_namespace",
@@ -178,7 +179,7 @@ def _spans(subjects: Sequence[str], *, healthy: bool) -> list[Query]:
     """Everything from a recording; from a live system the traces in which one of the services takes part."""
     choices: list[Query] = [SpanQuery(limit=_SPANS, healthy=healthy)]
     if subjects:
-        choices.append(SpanQuery(services=tuple(subjects[:_SERVICES]), healthy=healthy))
+        choices.append(SpanQuery(services=tuple(subjects[:MAX_SUBJECTS]), healthy=healthy))
     return choices
 
 
@@ -186,7 +187,7 @@ def _any_of(label: str, names: Sequence[str]) -> Matcher:
     if len(names) == 1:
         return Matcher(label=label, op=MatchOp.EQUAL, value=names[0])
     return Matcher(
-        label=label, op=MatchOp.REGEX, value="|".join(re.escape(name) for name in names[:_SERVICES])
+        label=label, op=MatchOp.REGEX, value="|".join(re.escape(name) for name in names[:MAX_SUBJECTS])
     )
 
 
