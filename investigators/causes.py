@@ -204,7 +204,9 @@ def _demoted(world: World, candidates: Sequence[Candidate]) -> list[Candidate]:
         if explained:
             hypothesis = candidate.hypothesis
             candidate = replace(
-                candidate, hypothesis=replace(hypothesis, score=round(hypothesis.score * _SYMPTOM, 3))
+                candidate,
+                hypothesis=replace(hypothesis, score=round(hypothesis.score * _SYMPTOM, 3)),
+                explained=True,
             )
         result.append(candidate)
     return result

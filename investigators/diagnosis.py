@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 
@@ -33,6 +33,7 @@ from investigators.pack import Pack
 from investigators.ports import Case
 from investigators.queries import RunbookQuery, TicketQuery
 from investigators.recurrence import comes_back, told
+from investigators.synthesis import Synthesis
 from investigators.texts import answers_of, open_tickets, runbook_steps
 
 _LEAST_SCORE = 0.35
@@ -42,6 +43,7 @@ _SAID = 4
 """Places among them for what the log says anew or no longer."""
 _RULED_OUT = 12
 _HYPOTHESES = 20
+_NAMED = 6
 _SAFE_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 
 TITLES: Mapping[str, str] = {
@@ -82,6 +84,7 @@ class Findings:
     similar: tuple[Similar, ...] = ()
     painless: bool = False
     said: tuple[Citation, ...] = ()
+    synthesis: Synthesis = field(default_factory=Synthesis)
 
 
 def write_diagnosis(findings: Findings, at: datetime, seconds: float, *, more_entities: int) -> Diagnosis:
@@ -198,6 +201,7 @@ def _summary(
             )
     else:
         parts.append(f"{_cause(top)}. {_sentence(top.hypothesis.statement, top.entity.subject)}")
+        parts += _together(findings.synthesis)
         if verdict is DiagnosisVerdict.NO_ACTION:
             parts.append("Every alert has resolved.")
         parts += [_sentence(fact.detail, fact.subject) for fact in _scope(findings, top)[:1]]
@@ -207,6 +211,22 @@ def _summary(
     if recurrence is not None:
         parts.append(recurrence)
     return " ".join(parts)
+
+
+def _together(synthesis: Synthesis) -> list[str]:
+    """Of an incident about several things: which of them the cause reaches, and what goes wrong beside it."""
+    parts = _dependents(synthesis.reached)
+    for one, reached in synthesis.apart:
+        statement = _sentence(one.hypothesis.statement, one.entity.subject)
+        parts += [f"A fault of its own is at {_cause(one)}. {statement}", *_dependents(reached)]
+    return parts
+
+
+def _dependents(names: Sequence[str]) -> list[str]:
+    if not names:
+        return []
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return [f"{', '.join(names[:_NAMED])}{more} {'depends' if len(names) == 1 else 'depend'} on it."]
 
 
 def _sentence(text: str, name: str) -> str:

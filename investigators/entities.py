@@ -72,6 +72,12 @@ def entities_of(case: Case, hosts: Sequence[HostSource]) -> tuple[tuple[Entity, 
     return tuple(entities), max(0, len(groups) - MAX_ENTITIES)
 
 
+def subjects_of(case: Case, hosts: Sequence[HostSource], most: int) -> tuple[str, ...]:
+    """What all alerts are about, worst and oldest first, also what is not looked at one by one."""
+    found = dict.fromkeys(_subject(case, alert, hosts) for alert in sorted(case.alerts, key=_urgency))
+    return tuple(found)[:most]
+
+
 def bare_host(value: str) -> str:
     """A host without its port."""
     if value.startswith("["):

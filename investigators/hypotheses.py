@@ -133,7 +133,7 @@ def _exclude(one: Fact, other: Fact) -> bool:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """A hypothesis with what stands behind it: ``direct`` facts of its own kind, ``supporting`` ones that
-    it explains, and ``families`` of independent evidence."""
+    it explains, and ``families`` of independent evidence. ``explained``: another's symptom, as it seems."""
 
     entity: Entity
     hypothesis: Hypothesis
@@ -141,6 +141,7 @@ class Candidate:
     supporting: tuple[Fact, ...]
     families: frozenset[str]
     conflicted: bool
+    explained: bool = False
 
     @property
     def facts(self) -> tuple[Fact, ...]:

@@ -19,7 +19,7 @@ from investigators.changes.linking import linked
 from investigators.changes.verdict import ChangeVerdict, suspects
 from investigators.critic import criticise
 from investigators.diagnosis import Findings, write_diagnosis
-from investigators.entities import Entity, entities_of
+from investigators.entities import Entity, entities_of, subjects_of
 from investigators.facts.catalogue import RULES, Rule
 from investigators.facts.charge import WorldRule
 from investigators.facts.known import WORLD_RULES
@@ -33,7 +33,8 @@ from investigators.queries import ObjectQuery, Sources
 from investigators.signals.locate import WITNESSES, Located, Witness, locate
 from investigators.signals.novelty import novelty
 from investigators.similar import similar
-from investigators.wide import WideAsk, first_asks, second_asks
+from investigators.synthesis import Synthesis, synthesise
+from investigators.wide import MAX_SUBJECTS, WideAsk, first_asks, second_asks
 from investigators.world.building import build_world
 from investigators.world.cluster import Cluster
 from investigators.world.world import World
@@ -90,7 +91,8 @@ class DeterministicInvestigator:
         return Investigation(evidence=tuple(answer.evidence for answer in answers), diagnosis=diagnosis)
 
     async def _gather(self, case: Case, plan: Plan, entities: tuple[Entity, ...]) -> tuple[Answer, ...]:
-        asks = first_asks(case, entities, [entity.subject for entity in entities], plan.window)
+        subjects = subjects_of(case, self._sources.hosts, MAX_SUBJECTS)
+        asks = first_asks(case, entities, subjects, plan.window)
         follows = any(ObjectQuery in source.answers for source in self._sources.wide)
         first = self._deadline * _FIRST_SHARE if follows else self._deadline
         answers = await gather(case, plan, asks, entities, self._sources, first, self._clock)
@@ -116,8 +118,8 @@ def _follow_up(
 def judge(pack: Pack, rules: Rules | None = None) -> Findings:
     """Everything between the evidence and the words: pure, except that a broken rule is logged."""
     rules = rules or Rules()
-    world = _world(pack)
     trouble: dict[Gap, None] = {}
+    world = _sound_world(pack, trouble)
     located = _guarded("locate", partial(locate, world, rules.compare), Located(), trouble)
     raw = [*_entity_facts(pack, rules.entity, trouble), *_world_facts(world, rules.world, trouble)]
     raw += located.facts
@@ -145,6 +147,7 @@ def judge(pack: Pack, rules: Rules | None = None) -> Findings:
     if rules.compare and verdict.standing:
         top = verdict.standing[0].hypothesis.object
         said = _guarded("novelty", partial(novelty, world, top), said, trouble)
+    together = _guarded("synthesis", partial(synthesise, world, verdict.standing), Synthesis(), trouble)
     past = [one for item in world.looked("incident.past") for one in item.objects]
     return Findings(
         pack=pack,
@@ -157,6 +160,7 @@ def judge(pack: Pack, rules: Rules | None = None) -> Findings:
         similar=similar(facts, pack.case, past),
         painless=located.painless,
         said=said,
+        synthesis=together,
     )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from bot.domain.evidence import Window
 from investigators.entities import Entity
@@ -36,7 +37,8 @@ _LINES = 50_000
 _SPANS = 50_000
 _CRASHED_PODS = 12
 _NAMESPACES = 3
-_SERVICES = 20
+MAX_SUBJECTS = 20
+"""Services that one question is about."""
 _SYSTEM = "kube-system"
 _NAMESPACE_LABELS = (
     "exported_namespace", "namespace", "kubernetes_namespace", "destination_workload_namespace",
@@ -95,7 +97,7 @@ def first_asks(
     for healthy, look in ((False, window), (True, earlier)):
         asks.append(_ask(about, look, *_surveys(namespaces, subjects, window, healthy=healthy)))
         asks.append(_ask(about, look, *_logs(namespaces, subjects, healthy=healthy)))
-        asks.append(_ask(about, look, SpanQuery(services=(), limit=_SPANS, healthy=healthy)))
+        asks.append(_ask(about, look, *_spans(subjects, healthy=healthy)))
     changes = Window(start=case.now - CHANGES_BEFORE - window.length, end=case.now)
     asks.append(_ask(about, changes, ChangeQuery()))
     asks += [_ask(about, window, query) for query in _objects(namespaces)]
@@ -118,12 +120,10 @@ def second_asks(
     crashed = 0
     for pod in cluster.of("Pod"):
         for status in pod.items("status", "containerStatuses") + pod.items("status", "initContainerStatuses"):
-            waiting = (status.get("state") or {}).get("waiting") or {}
-            ended = (status.get("lastState") or {}).get("terminated") or (status.get("state") or {}).get(
-                "terminated"
-            )
-            looping = waiting.get("reason") in _WAITING_AFTER_END
-            if crashed >= _CRASHED_PODS or not (looping or (ended and ended.get("exitCode"))):
+            waiting = _part(status, "state", "waiting")
+            ended = _part(status, "lastState", "terminated") or _part(status, "state", "terminated")
+            looping = str(waiting.get("reason")) in _WAITING_AFTER_END
+            if crashed >= _CRASHED_PODS or not (looping or ended.get("exitCode")):
                 continue
             crashed += 1
             asks.append(
@@ -139,6 +139,14 @@ def second_asks(
                 )
             )
     return tuple(asks)
+
+
+def _part(status: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
+    """The object under the path; empty where the API, or what claims to be it, has something else there."""
+    here: Any = status
+    for name in path:
+        here = here.get(name) if isinstance(here, Mapping) else None
+    return here if isinstance(here, Mapping) else {}
 
 
 def _ask(subject: str, window: Window, *choices: Query) -> WideAsk:
@@ -169,11 +177,19 @@ def _logs(namespaces: Sequence[str], subjects: Sequence[str], *, healthy: bool) 
     return choices
 
 
+def _spans(subjects: Sequence[str], *, healthy: bool) -> list[Query]:
+    """Everything from a recording; from a live system the traces in which one of the services takes part."""
+    choices: list[Query] = [SpanQuery(limit=_SPANS, healthy=healthy)]
+    if subjects:
+        choices.append(SpanQuery(services=tuple(subjects[:MAX_SUBJECTS]), healthy=healthy))
+    return choices
+
+
 def _any_of(label: str, names: Sequence[str]) -> Matcher:
     if len(names) == 1:
         return Matcher(label=label, op=MatchOp.EQUAL, value=names[0])
     return Matcher(
-        label=label, op=MatchOp.REGEX, value="|".join(re.escape(name) for name in names[:_SERVICES])
+        label=label, op=MatchOp.REGEX, value="|".join(re.escape(name) for name in names[:MAX_SUBJECTS])
     )
 
 

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from types import MappingProxyType
 
 from adapters.evidence.build import clean_labels
 from adapters.evidence.texts import clean_entries
@@ -39,7 +38,7 @@ def lines_of(entries: Iterable[Entry]) -> list[LogLine]:
     streams: dict[Hashable, list[tuple[int, Entry]]] = {}
     for index, entry in enumerate(entries):
         streams.setdefault(entry.stream, []).append((index, entry))
-    labels: dict[tuple[tuple[str, str], ...], MappingProxyType[str, str]] = {}
+    labels: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
     placed: list[tuple[int, int, LogLine]] = []
     for stream in streams.values():
         stream.sort(key=lambda item: (item[1].at, item[0]))
@@ -47,7 +46,7 @@ def lines_of(entries: Iterable[Entry]) -> list[LogLine]:
             if not text.strip():
                 continue
             if entry.labels not in labels:
-                labels[entry.labels] = MappingProxyType(clean_labels(dict(entry.labels)))
+                labels[entry.labels] = clean_labels(dict(entry.labels))
             at = _EPOCH + timedelta(microseconds=entry.at // 1000)
             placed.append((entry.at, index, LogLine(at=at, text=text, labels=labels[entry.labels])))
     placed.sort(key=lambda item: item[:2])

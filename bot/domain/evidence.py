@@ -161,16 +161,20 @@ def kept(evidence: Evidence) -> Evidence:
     Without spans and objects; at most 50 series of 200 samples, evenly thinned, the newest 200 lines, 200
     records and 200 changes, each text cut at 500 characters. Rules have seen the whole answer and
     ``content_digest`` is over the excerpt, so nothing that was concluded or signed depends on the rest.
+    Labels become plain mappings of texts, whatever kind of mapping a source made them of.
     """
     return replace(
         evidence,
         series=tuple(
-            replace(one, samples=_thinned(one.samples, _KEPT_SAMPLES))
+            replace(one, labels=_plain(one.labels), samples=_thinned(one.samples, _KEPT_SAMPLES))
             for one in _thinned(evidence.series, _KEPT_SERIES)
         ),
-        lines=tuple(replace(one, text=one.text[:_KEPT_TEXT]) for one in evidence.lines[-_KEPT_ROWS:]),
+        lines=tuple(
+            replace(one, text=one.text[:_KEPT_TEXT], labels=_plain(one.labels))
+            for one in evidence.lines[-_KEPT_ROWS:]
+        ),
         records=tuple(
-            {name: value[:_KEPT_TEXT] if isinstance(value, str) else value for name, value in record.items()}
+            {str(name): _scalar(value) for name, value in record.items()}
             for record in evidence.records[:_KEPT_ROWS]
         ),
         changes=tuple(
@@ -180,6 +184,15 @@ def kept(evidence: Evidence) -> Evidence:
         spans=(),
         objects=(),
     )
+
+
+def _plain(labels: Mapping[str, str]) -> dict[str, str]:
+    return {str(name): str(value) for name, value in labels.items()}
+
+
+def _scalar(value: str | int | float | bool | None) -> str | int | float | bool | None:
+    """The value, a text of it cut; what is neither number, truth nor text becomes a text."""
+    return value if value is None or isinstance(value, int | float) else str(value)[:_KEPT_TEXT]
 
 
 def _thinned(items: Sequence[_Item], most: int) -> tuple[_Item, ...]:

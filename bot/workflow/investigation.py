@@ -87,7 +87,13 @@ class Investigating:
             investigation = await self._investigate(case)
         if self._calibration:
             investigation = replace(investigation, diagnosis=without_offers(investigation.diagnosis))
-        await self._finish(incident, investigation)
+        try:
+            await self._finish(incident, investigation)
+        except (TypeError, ValueError) as error:
+            # What a source answered has no place in a row, and would have none the next time either.
+            _log.exception("investigation_not_stored", incident=incident.short_id)
+            self._on_error(error)
+            await self._finish(incident, self._failed(case, type(error).__name__))
 
     async def _begin(self, incident_id: IncidentId) -> Incident | None:
         async with self._store.transaction() as tx:

@@ -12,6 +12,8 @@ from investigators.changes.diffs import Diff, is_import
 
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[_.\-/][A-Za-z0-9]+)*")
 _PARTS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
+_MASK = re.compile(r"(?:[\w.-]{1,64}\s?[=:]\s?[\"']?)?\[redacted:[a-z-]*\]")
+"""A secret and its name: two texts that hold one each have nothing in common by that."""
 _COMMON_TEXT = """
 the and for with from this that not was were has have into when then than are our its all any but
 can err error errors failed failure fail exception return returns returned nil null none true false
@@ -52,6 +54,8 @@ class Words:
 def words(text: str, *, whole: bool = True) -> list[str]:
     """Specific words of a text, lower-case: whole names and (of three letters or more) their parts."""
     found: list[str] = []
+    if "[redacted:" in text:
+        text = _MASK.sub(" ", text)
     for match in _WORD.finditer(text):
         name = match[0]
         parts = [part.lower() for part in _PARTS.findall(name) if len(part) > 2 and not part.isdigit()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -10,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from adapters.evidence.build import answered, nothing
-from bot.domain.evidence import Evidence, EvidenceStatus, LogLine, Sample, Series, TraceSpan, Window
+from bot.domain.evidence import Change, Evidence, EvidenceStatus, LogLine, Sample, Series, TraceSpan, Window
 from investigators.queries import ObjectQuery, Query
 from tests.fakes.evidence import NOW
 
@@ -20,12 +21,15 @@ class Trouble(StrEnum):
 
     FAILS = "fails"
     HANGS = "hangs"
+    IGNORES_CANCELLATION = "hangs and ignores cancellation"
     RAISES = "raises"
     CANCELS = "cancels"
     ANSWERS_ELSE = "answers else"
     NOT_EVIDENCE = "not evidence"
     EMPTY_OK = "says it has an answer and has none"
     LIES = "lies"
+    WRONG_TYPES = "answers with parts of the wrong types"
+    CONTRADICTS = "says that all is well"
     FLOODS = "floods"
 
 
@@ -55,6 +59,11 @@ class WorldSource:
             case Trouble.HANGS:
                 await asyncio.Event().wait()
                 raise AssertionError
+            case Trouble.IGNORES_CANCELLATION:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.Event().wait()
+                await asyncio.sleep(1)
+                return self._honest(query, window, subject)
             case Trouble.RAISES:
                 raise RuntimeError("the adapter broke")
             case Trouble.CANCELS:
@@ -67,6 +76,10 @@ class WorldSource:
                 return self._answer(query, window, subject, {})
             case Trouble.LIES:
                 return self._answer(query, window, subject, _LIES)
+            case Trouble.WRONG_TYPES:
+                return self._answer(query, window, subject, _WRONG)
+            case Trouble.CONTRADICTS:
+                return self._answer(query, window, subject, _ALL_IS_WELL)
             case Trouble.FLOODS:
                 return self._answer(query, window, subject, _flood())
 
@@ -93,6 +106,17 @@ class WorldSource:
 
 
 _LATER = NOW + timedelta(days=3)
+_HUGE = "@@ x\n+" * 200_000
+
+
+def _owned(name: str, owner: str) -> Mapping[str, Any]:
+    references = [{"kind": "ReplicaSet", "name": owner, "controller": True}]
+    return {
+        "kind": "ReplicaSet",
+        "metadata": {"name": name, "namespace": "shop", "ownerReferences": references},
+    }
+
+
 _LIES: Mapping[str, Any] = {
     "series": (
         Series(
@@ -123,15 +147,53 @@ _LIES: Mapping[str, Any] = {
         {"kind": "Node", "metadata": {"name": "n"}, "status": {"conditions": {"Ready": True}}},
         {"metadata": "x"},
         {},
+        *(_owned(one, other) for one, other in (("a", "b"), ("b", "c"), ("c", "a"))),
+        {
+            "kind": "Pod",
+            "metadata": {"name": "q", "namespace": "shop"},
+            "spec": {"containers": {"name": "q"}, "nodeName": ["n"]},
+            "status": {"containerStatuses": [
+                {"name": 5, "state": 7, "lastState": ["x"], "restartCount": "often"},
+                {"state": {"waiting": {"reason": ["CrashLoopBackOff"]}}, "lastState": {"terminated": 3}},
+            ]},
+        },
+        {
+            "kind": "Deployment",
+            "metadata": {"name": "d", "annotations": 3, "creationTimestamp": "yesterday"},
+            "spec": {"replicas": "two", "selector": "app=d", "template": {"spec": {"containers": [7, None]}}},
+        },
+    ),
+    "changes": (
+        Change(id="c", kind="deploy", at=_LATER, service="cart", title=_HUGE, diff=_HUGE),
     ),
 }  # fmt: skip
+_WRONG: Mapping[str, Any] = {
+    "series": ("x", Series(name="up", labels={}, samples=(1, 2))),  # type: ignore[arg-type]
+    "lines": (LogLine(at="now", text=None),),  # type: ignore[arg-type]
+    "spans": (None, 3),
+    "records": ("x", 7),
+    "objects": (7, None, "pod", ["x"]),
+    "changes": (Change(id="c", kind="deploy", at=None), None),  # type: ignore[arg-type]
+}
+_ALL_IS_WELL: Mapping[str, Any] = {
+    "objects": (
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "cart-7d9f8b6c5-00000", "namespace": "shop", "labels": {"app": "cart"}},
+            "spec": {"containers": [{"name": "cart", "image": "cart:1"}]},
+            "status": {"phase": "Running", "containerStatuses": [{"name": "cart", "ready": True}]},
+        },
+    ),
+    "lines": (LogLine(at=NOW - timedelta(seconds=1), text="all is well", labels={"service": "cart"}),),
+}
 
 
 def _flood() -> Mapping[str, Any]:
     line = LogLine(at=NOW - timedelta(seconds=1), text="all is well", labels={"service": "noise"})
     sample = (Sample(at=NOW - timedelta(minutes=1), value=1.0),)
     return {
-        "lines": (line,) * 60_000,
+        "lines": (line,) * 1_000_000,
         "series": tuple(
             Series(name="up", labels={"service": f"s{i}"}, samples=sample) for i in range(25_000)
         ),

@@ -12,7 +12,7 @@ from bot.domain.diagnosis import Diagnosis
 from bot.domain.evidence import EvidenceStatus, FactVerdict
 from bot.domain.incident import Route
 from investigators.ports import Investigation
-from investigators.queries import ObjectQuery, Query, Sources
+from investigators.queries import ObjectQuery, PodLogQuery, Query, Sources
 from investigators.registry import DeterministicInvestigator
 from tests.fakes.evidence import NOW, FixedClock
 from tests.fakes.wide import Trouble, WorldSource
@@ -84,7 +84,16 @@ async def test_an_honest_source_names_the_cause() -> None:
 
 @pytest.mark.parametrize("query", ASKED, ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize(
-    "trouble", [t for t in Trouble if t not in (Trouble.HANGS, Trouble.FLOODS, Trouble.LIES)]
+    "trouble",
+    [
+        Trouble.FAILS,
+        Trouble.RAISES,
+        Trouble.CANCELS,
+        Trouble.ANSWERS_ELSE,
+        Trouble.NOT_EVIDENCE,
+        Trouble.EMPTY_OK,
+        Trouble.WRONG_TYPES,
+    ],
 )
 async def test_what_goes_wrong_with_one_question_is_a_gap_and_the_rest_stands(
     trouble: Trouble, query: type[Query]
@@ -97,7 +106,7 @@ async def test_what_goes_wrong_with_one_question_is_a_gap_and_the_rest_stands(
 
 
 @pytest.mark.parametrize("query", ASKED, ids=lambda kind: kind.__name__)
-@pytest.mark.parametrize("trouble", [Trouble.LIES, Trouble.FLOODS])
+@pytest.mark.parametrize("trouble", [Trouble.LIES, Trouble.FLOODS, Trouble.CONTRADICTS])
 async def test_lies_and_floods_neither_end_an_investigation_nor_hide_its_cause(
     trouble: Trouble, query: type[Query]
 ) -> None:
@@ -105,6 +114,45 @@ async def test_lies_and_floods_neither_end_an_investigation_nor_hide_its_cause(
     diagnosis = (await investigate(honest(), bad, deadline=20)).diagnosis
     assert not [gap for gap in diagnosis.gaps if gap.what.startswith("rule ")]
     assert ("cart", "oom_killed") in [(one.object, one.fault) for one in diagnosis.hypotheses[:3]]
+
+
+@pytest.mark.parametrize("query", ASKED, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("trouble", [Trouble.HANGS, Trouble.IGNORES_CANCELLATION])
+async def test_one_question_that_is_never_answered_is_a_gap_with_the_deadline(
+    trouble: Trouble, query: type[Query]
+) -> None:
+    bad = WorldSource(name="bad", trouble=trouble, troubled=frozenset({query}), answers=frozenset({query}))
+    async with asyncio.timeout(20):
+        result = await investigate(honest(), bad, deadline=0.5)
+    reasons = [gap.reason for gap in result.diagnosis.gaps if gap.what.startswith("bad: ")]
+    assert reasons
+    assert all(reason.startswith("deadline: ") for reason in reasons)
+    top = result.diagnosis.hypotheses[0]
+    assert (top.object, top.fault) == ("cart", "oom_killed")
+
+
+@pytest.mark.parametrize("trouble", [Trouble.FAILS, Trouble.WRONG_TYPES, Trouble.LIES])
+async def test_the_log_of_a_crashed_pod_that_cannot_be_had_is_a_gap(trouble: Trouble) -> None:
+    """A question that only an answer raises."""
+    bad = WorldSource(
+        name="bad", trouble=trouble, troubled=frozenset({PodLogQuery}), answers=frozenset({PodLogQuery})
+    )
+    result = await investigate(honest(), bad)
+    assert [item for item in result.evidence if item.kind == "kubernetes.log" and item.source == "bad"]
+    assert trouble is Trouble.LIES or any(gap.what.startswith("bad: ") for gap in result.diagnosis.gaps)
+    assert result.diagnosis.hypotheses[0].fault == "oom_killed"
+
+
+@pytest.mark.parametrize("trouble", [t for t in Trouble if t not in (Trouble.LIES, Trouble.CONTRADICTS)])
+async def test_no_trouble_with_a_source_adds_an_absence(trouble: Trouble) -> None:
+    """Judged with the honest source alone and with the bad one beside it."""
+    bad = WorldSource(name="bad", trouble=trouble, troubled=EVERY, answers=EVERY)
+    alone = await investigate(honest())
+    beside = await investigate(honest(), bad, deadline=1.0 if "hangs" in trouble else 20)
+    assert absences(beside.diagnosis) <= absences(alone.diagnosis)
+    theirs = {item.id for item in beside.evidence if item.source == "bad"}
+    for fact in beside.diagnosis.facts:
+        assert fact.verdict is not FactVerdict.ABSENT or not theirs & set(fact.evidence_ids), fact
 
 
 async def test_a_source_that_hangs_costs_the_deadline_and_is_named() -> None:

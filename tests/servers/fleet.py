@@ -32,6 +32,9 @@ TABLES: Mapping[str, str] = {
     "atime INT, mtime INT, ctime INT, type TEXT",
     "users": "uid INT, username TEXT",
     "uptime": "days INT, total_seconds INT",
+    "mounts": "device TEXT, path TEXT, type TEXT, blocks INT, blocks_free INT, blocks_available INT, "
+    "blocks_size INT, inodes INT, inodes_free INT, flags TEXT",
+    "memory_info": "memory_total INT, memory_free INT, memory_available INT, swap_total INT, swap_free INT",
     "shadow": "username TEXT, password_status TEXT",
 }
 

@@ -70,7 +70,8 @@ execution:
 
 @dataclass(slots=True)
 class World:
-    """One service under test with its surroundings."""
+    """One service under test with its surroundings; ``really``: it investigates what its configuration
+    names, instead of reading a script."""
 
     directory: Path
     room: Room
@@ -86,6 +87,7 @@ class World:
     verify: str = "[200ms, 600ms, 1500ms, 3s, 6s, 15s, 40s]"
     open_chats: OpenChats | None = None
     wrap_store: Callable[[SqlStore], Any] = lambda store: store
+    really: bool = False
     app: App | None = None
     errors: list[Exception] = field(default_factory=list)
 
@@ -133,7 +135,7 @@ class World:
             clock=self.clock,
             open_chats=self.open_chats or self._open_chats,
             wrap_store=self.wrap_store,
-            investigator=self.investigator,
+            investigator=None if self.really else self.investigator,
             acting={self.acting: (self.inspector, self.executor)} if executors else None,
             on_error=self.errors.append,
         )
@@ -229,19 +231,23 @@ def alert(
     }
 
 
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+def made_world(directory: Path) -> World:
     clock = SystemClock()
-    target = FileTarget(tmp_path / "target")
-    made = World(
-        directory=tmp_path,
-        room=Room(tmp_path / "room.db"),
+    target = FileTarget(directory / "target")
+    return World(
+        directory=directory,
+        room=Room(directory / "room.db"),
         target=target,
         investigator=ScriptedInvestigator(),
         inspector=FileInspector(target, clock),
         executor=FileExecutor(target, clock),
         clock=clock,
     )
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    made = made_world(tmp_path)
     yield made
     with contextlib.suppress(IndexError):
         raise made.errors[0]

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from bot.domain.chat import MessageRef
@@ -9,7 +10,9 @@ from bot.domain.clock import Clock
 from bot.domain.message import Message
 from bot.ports import Chat
 from config.schema import Config
+from investigators.ports import Case, Investigation
 from tests.bot.app.conftest import ANA, World, alert
+from tests.fakes.investigator import ScriptedInvestigator
 from tests.fakes.room import Room, RoomChat
 
 
@@ -77,4 +80,23 @@ async def test_an_alert_that_breaks_intake_is_put_aside_on_record_and_the_rest_i
         world.room.command("status", ANA)
         await world.says("2 live incidents")
     assert [type(error) for error in world.errors] == [KeyError]
+    world.errors.clear()
+
+
+class Unstorable(ScriptedInvestigator):
+    """Its evidence holds half a character, which is no text that a row can hold."""
+
+    async def investigate(self, case: Case) -> Investigation:
+        answer = await ScriptedInvestigator.investigate(self, case)
+        return replace(answer, evidence=tuple(replace(item, excerpt="\ud800") for item in answer.evidence))
+
+
+async def test_evidence_that_cannot_be_stored_ends_in_a_diagnosis_that_says_so(world: World) -> None:
+    world.investigator = Unstorable()
+    async with world.running():
+        await world.send(alert())
+        said = await world.says("Diagnosis of ")
+    assert "The investigation itself failed" in said.text
+    assert "see the log" in said.text
+    assert all(isinstance(error, ValueError) for error in world.errors)
     world.errors.clear()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
+from types import MappingProxyType
 
 from adapters.storage.codec import Codec
-from bot.domain.evidence import Change, LogLine, Sample, Series, TraceSpan, kept
+from bot.domain.evidence import Change, Evidence, LogLine, Sample, Series, TraceSpan, kept
 from tests.contracts.store_nouns import NOW, evidence
 
 LONG = "x" * 5_000
@@ -77,3 +78,17 @@ def test_what_people_are_shown_and_what_was_signed_stay_as_they_were() -> None:
 
 def test_a_small_answer_is_kept_whole() -> None:
     assert kept(evidence()) == evidence()
+
+
+def test_whatever_mapping_a_source_makes_its_labels_of_they_can_be_stored() -> None:
+    labels = MappingProxyType({"service": "cart"})
+    odd = replace(
+        evidence(),
+        series=(Series(name="up", labels=labels, samples=()),),
+        lines=(LogLine(at=NOW, text="x", labels=labels),),
+        records=(MappingProxyType({"pid": 1, "args": ["a"]}),),  # type: ignore[dict-item]
+    )
+    codec = Codec()
+    stored = codec.decode(Evidence, codec.encode(kept(odd)))
+    assert stored.lines[0].labels == stored.series[0].labels == {"service": "cart"}
+    assert stored.records == ({"pid": 1, "args": "['a']"},)
