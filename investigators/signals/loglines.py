@@ -94,7 +94,8 @@ def talk(healthy: Period, incident: Period, graph: Graph) -> tuple[Talk, ...]:
         work = _work(before, after, spans_before[service], spans_now[service], now_s / usual_s)
         found = []
         for kind in {*before, *after}:
-            if after[kind] < before[kind] * work and not whole:
+            # Of a service that says nothing, nobody knows whether it was asked anything.
+            if after[kind] < before[kind] * work and not (whole and after):
                 continue
             strength = _strength(kind[0], before[kind], after[kind], work)
             if strength >= _NOTABLE:
@@ -170,7 +171,7 @@ def _work(
         for kind, count in before.items()
         if count >= _LEAST_USUAL and after[kind] and kind[0] not in _BAD and kind[0] not in _WARNINGS
     ]
-    return median(ratios) if len(ratios) >= 2 else time
+    return median(ratios) if ratios else time
 
 
 def _strength(level: str, before: int, now: int, work: float) -> float:
