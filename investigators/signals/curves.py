@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import isfinite
 
 from bot.domain.evidence import Evidence
 from investigators.signals.meaning import Meaning, is_counter, meaning_of, words_of
@@ -22,6 +21,8 @@ _GOOD = frozenset(
         "informational", "redirection", "client_error",
     }
 )  # fmt: skip
+_MOST = 1e100
+"""What is larger, or no number, measures nothing; and its square would be no number either."""
 _OWNERS = ("instance", "pod", "container", "node", "namespace", "service", "job", "app", "endpoint")
 
 
@@ -52,7 +53,7 @@ def curves_of(tracks: Iterable[Track]) -> list[Curve]:
         name = track.series.name
         if name.endswith("_bucket"):
             continue
-        samples = [sample for sample in track.series.samples if isfinite(sample.value)]
+        samples = [sample for sample in track.series.samples if abs(sample.value) <= _MOST]
         if len(samples) < 2:
             continue
         times = tuple(sample.at.timestamp() for sample in samples)
@@ -148,7 +149,7 @@ def _rates(times: Sequence[float], values: Sequence[float]) -> tuple[tuple[float
     for (t0, v0), (t1, v1) in pairwise(zip(times, values, strict=True)):
         if t1 > t0:
             at.append(t1)
-            rates.append((v1 - v0 if v1 >= v0 else v1) / (t1 - t0))
+            rates.append(max(0.0, v1 - v0 if v1 >= v0 else v1) / (t1 - t0))
     return tuple(at), tuple(rates)
 
 
@@ -157,7 +158,7 @@ def _quotient(
 ) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
     if len(above) != len(below):
         return None
-    pairs = [(at, a / b) for at, a, b in zip(times, above, below, strict=True) if b > 0]
+    pairs = [(at, a / b) for at, a, b in zip(times, above, below, strict=True) if b > 0 and a <= _MOST * b]
     if len(pairs) < 2:
         return None
     return tuple(at for at, _ in pairs), tuple(value for _, value in pairs)
