@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from bot.domain.evidence import Window
 from investigators.entities import Entity
@@ -116,12 +117,9 @@ def second_asks(
     crashed = 0
     for pod in cluster.of("Pod"):
         for status in pod.items("status", "containerStatuses") + pod.items("status", "initContainerStatuses"):
-            waiting = (status.get("state") or {}).get("waiting") or {}
-            ended = (status.get("lastState") or {}).get("terminated") or (status.get("state") or {}).get(
-                "terminated"
-            )
-            looping = waiting.get("reason") in _WAITING_AFTER_END
-            if crashed >= _CRASHED_PODS or not (looping or (ended and ended.get("exitCode"))):
+            ended = _part(status, "lastState", "terminated") or _part(status, "state", "terminated")
+            looping = _part(status, "state", "waiting").get("reason") in _WAITING_AFTER_END
+            if crashed >= _CRASHED_PODS or not (looping or ended.get("exitCode")):
                 continue
             crashed += 1
             asks.append(
@@ -137,6 +135,14 @@ def second_asks(
                 )
             )
     return tuple(asks)
+
+
+def _part(status: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
+    """An object inside a status; an empty one where the answer has something else there."""
+    here: Any = status
+    for step in path:
+        here = here.get(step) if isinstance(here, Mapping) else None
+    return here if isinstance(here, Mapping) else {}
 
 
 def _ask(subject: str, window: Window, *choices: Query) -> WideAsk:
