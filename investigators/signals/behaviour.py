@@ -117,7 +117,7 @@ def _sequences(
     owners: dict[str, str | None] = {}
     for span in spans:
         # An id that several traces use does not say whose a line is.
-        owners[span.span_id] = _id(span) if span.span_id not in owners else None
+        owners[span.span_id] = _id(span) if owners.get(span.span_id, _id(span)) == _id(span) else None
         if _above(span) in by_id:
             call = ("call", span.service, span.operation)
             events.setdefault(_above(span), []).append((span.start.timestamp(), call))

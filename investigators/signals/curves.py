@@ -7,24 +7,33 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from bot.domain.evidence import Evidence
-from investigators.signals.meaning import Meaning, is_counter, meaning_of
+from investigators.signals.meaning import Meaning, is_counter, meaning_of, words_of
 from investigators.world.world import Track
 
 _CODE_LABELS = (
     "code", "status", "status_code", "response_code", "http_status", "http_status_code", "grpc_code",
     "grpc_status", "outcome", "result",
 )  # fmt: skip
+_GOOD = frozenset(
+    {
+        "ok", "success", "succeeded", "successful", "completed", "passed", "allowed", "true", "hit", "none",
+        # Micrometer's outcomes; what a client asked wrongly is no failure of the service, as with a 4xx.
+        "informational", "redirection", "client_error",
+    }
+)  # fmt: skip
+_MOST = 1e100
+"""What is larger, or no number, measures nothing; and its square would be no number either."""
 _OWNERS = ("instance", "pod", "container", "node", "namespace", "service", "job", "app", "endpoint")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
     """One quantity of one object over time. ``times`` are epoch seconds, oldest first; ``key`` is equal for
-    the same quantity of different objects, ``pod`` empty where it is not of one pod."""
+    the same quantity of different objects, ``part`` the pod or instance, empty where it is of the whole."""
 
     object: str
     object_kind: str
-    pod: str
+    part: str
     key: str
     meaning: Meaning
     times: tuple[float, ...]
@@ -33,7 +42,7 @@ class Curve:
 
     @property
     def identity(self) -> tuple[str, str, str]:
-        return self.object, self.pod, self.key
+        return self.object, self.part, self.key
 
 
 def curves_of(tracks: Iterable[Track]) -> list[Curve]:
@@ -42,10 +51,13 @@ def curves_of(tracks: Iterable[Track]) -> list[Curve]:
     counters: list[tuple[Track, Sequence[float], Sequence[float]]] = []
     for track in tracks:
         name = track.series.name
-        if name.endswith("_bucket") or len(track.series.samples) < 2:
+        if name.endswith("_bucket"):
             continue
-        times = tuple(sample.at.timestamp() for sample in track.series.samples)
-        values = tuple(sample.value for sample in track.series.samples)
+        samples = [sample for sample in track.series.samples if abs(sample.value) <= _MOST]
+        if len(samples) < 2:
+            continue
+        times = tuple(sample.at.timestamp() for sample in samples)
+        values = tuple(sample.value for sample in samples)
         if is_counter(name):
             rate_times, rates = _rates(times, values)
             if rates:
@@ -57,8 +69,10 @@ def curves_of(tracks: Iterable[Track]) -> list[Curve]:
 
 def _from_counters(counters: Sequence[tuple[Track, Sequence[float], Sequence[float]]]) -> list[Curve]:
     curves: list[Curve] = []
-    by_identity = {
-        (t.object, t.pod, t.series.name, _key(t)): (t, times, rates) for t, times, rates in counters
+    sums = {
+        (t.object, t.series.name, frozenset(t.series.labels.items())): rates
+        for t, _, rates in counters
+        if t.series.name.endswith("_sum")
     }
     ratios: dict[tuple[str, str, str], list[tuple[Track, Sequence[float], Sequence[float], bool]]] = {}
     for track, times, rates in counters:
@@ -66,21 +80,22 @@ def _from_counters(counters: Sequence[tuple[Track, Sequence[float], Sequence[flo
         if name.endswith("_sum"):
             continue
         base = name.removesuffix("_count")
-        total = by_identity.get(
-            (track.object, track.pod, f"{base}_sum", _key(track).replace(name, f"{base}_sum"))
-        )
-        if name.endswith("_count") and total is not None:
-            mean = _quotient(times, total[2], rates)
-            if mean:
-                curves.append(_curve(track, f"mean {base}", meaning_of(base), *mean))
-            continue
+        total = sums.get((track.object, f"{base}_sum", frozenset(track.series.labels.items())))
+        timed = name.endswith("_count") and total is not None
+        if timed and total is not None and (mean := _quotient(times, total, rates)) is not None:
+            key = f"mean {_key(track).replace(name, base, 1)}"
+            curves.append(_curve(track, key, _mean_meaning(base), *mean))
         code = next(
             (track.series.labels[label] for label in _CODE_LABELS if track.series.labels.get(label)), None
         )
+        if code is None and timed:
+            continue
         if code is None:
             curves.append(_curve(track, _key(track), _counter_meaning(name), times, rates))
         else:
-            ratios.setdefault((track.object, track.pod, name), []).append((track, times, rates, _bad(code)))
+            ratios.setdefault((track.object, _part(track), name), []).append(
+                (track, times, rates, _bad(code))
+            )
     for members in ratios.values():
         curves += _ratio(members)
     return curves
@@ -111,7 +126,14 @@ def _bad(code: str) -> bool:
     lowered = code.strip().lower()
     if lowered[:1].isdigit():
         return lowered.startswith("5") if len(lowered) == 3 else lowered not in ("0", "00")
-    return lowered not in ("ok", "success", "succeeded", "2xx", "3xx", "4xx", "1xx", "true", "hit")
+    return lowered not in _GOOD
+
+
+def _mean_meaning(base: str) -> Meaning:
+    """What the mean of a summary is: ``_sum`` over ``_count`` of seconds is a time, whatever was counted."""
+    meaning = meaning_of(base)
+    timed = words_of(base)[-1:] in (("seconds",), ("milliseconds",), ("ms",))
+    return Meaning.LATENCY if timed and meaning in (Meaning.TRAFFIC, Meaning.OTHER) else meaning
 
 
 def _counter_meaning(name: str) -> Meaning:
@@ -127,7 +149,7 @@ def _rates(times: Sequence[float], values: Sequence[float]) -> tuple[tuple[float
     for (t0, v0), (t1, v1) in pairwise(zip(times, values, strict=True)):
         if t1 > t0:
             at.append(t1)
-            rates.append((v1 - v0 if v1 >= v0 else v1) / (t1 - t0))
+            rates.append(max(0.0, v1 - v0 if v1 >= v0 else v1) / (t1 - t0))
     return tuple(at), tuple(rates)
 
 
@@ -136,10 +158,14 @@ def _quotient(
 ) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
     if len(above) != len(below):
         return None
-    pairs = [(at, a / b) for at, a, b in zip(times, above, below, strict=True) if b > 0]
+    pairs = [(at, a / b) for at, a, b in zip(times, above, below, strict=True) if b > 0 and a <= _MOST * b]
     if len(pairs) < 2:
         return None
     return tuple(at for at, _ in pairs), tuple(value for _, value in pairs)
+
+
+def _part(track: Track) -> str:
+    return track.pod or track.series.labels.get("instance", "")
 
 
 def _key(track: Track) -> str:
@@ -154,7 +180,7 @@ def _curve(
     return Curve(
         object=track.object,
         object_kind=track.object_kind,
-        pod=track.pod,
+        part=_part(track),
         key=key,
         meaning=meaning,
         times=tuple(times),

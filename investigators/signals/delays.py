@@ -160,8 +160,17 @@ def split(
 ) -> tuple[tuple[TraceSpan, ...], tuple[TraceSpan, ...]]:
     """(healthy, incident): spans of the baseline, or where there is none those well before the onset; and
     those since."""
+    spans = _once(spans)
     since = tuple(span for span in spans if span.start >= onset)
     if healthy:
-        return tuple(healthy), since
+        return _once(healthy), since
     before = tuple(span for span in spans if (onset - span.start).total_seconds() > guard_s)
     return before, since
+
+
+def _once(spans: Sequence[TraceSpan]) -> tuple[TraceSpan, ...]:
+    """Each span once: collectors deliver some twice."""
+    known = {
+        (one.trace_id, one.span_id, one.service, one.kind, one.operation): one for one in reversed(spans)
+    }
+    return tuple(known.values())[::-1]

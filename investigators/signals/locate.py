@@ -1,4 +1,4 @@
-"""Where the trouble comes from, by all that changed: series, time lost, ways taken in code."""
+"""Where the trouble comes from, by all that changed: series, time lost, ways taken in code, log lines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from investigators.signals.blame import Blame, assign
 from investigators.signals.curves import Curve, curves_of
 from investigators.signals.delays import Delay, delays, split
 from investigators.signals.deviation import Deviation, deviations
-from investigators.signals.meaning import Meaning, meaning_of
+from investigators.signals.loglines import Talk, periods, talk
+from investigators.signals.meaning import Meaning, is_headroom, meaning_of
 from investigators.world.world import World
 
 _SYMPTOMS = frozenset({Meaning.LATENCY, Meaning.ERRORS, Meaning.SUCCESS})
@@ -56,6 +57,7 @@ class Witness(StrEnum):
     SERIES = "series"
     DELAYS = "delays"
     BEHAVIOUR = "behaviour"
+    LINES = "lines"
 
 
 WITNESSES = frozenset(Witness)
@@ -72,6 +74,9 @@ def locate(world: World, witnesses: Collection[Witness] = WITNESSES) -> Located:
     healthy, since = split(world.spans, world.healthy_spans, world.onset)
     lost = delays(healthy, since) if Witness.DELAYS in witnesses else ()
     ways = _ways(world, healthy, since) if Witness.BEHAVIOUR in witnesses else ()
+    said: tuple[Talk, ...] = ()
+    if Witness.LINES in witnesses:
+        said = talk(*periods(world.lines, world.healthy_lines, (healthy, since), world.onset), world.graph)
     weights: dict[str, float] = {}
     for one in metrics:
         own = min(1.0, one.why.z / 10)
@@ -82,7 +87,9 @@ def locate(world: World, witnesses: Collection[Witness] = WITNESSES) -> Located:
         weights[delay.service] = weights.get(delay.service, 0.0) + _counted(delay.amount)
     for way in ways:
         weights[way.service] = weights.get(way.service, 0.0) + _counted(way.amount)
-    facts = _facts(world, weights, metrics, lost, ways, found)
+    for words in said:
+        weights[words.service] = weights.get(words.service, 0.0) + _counted(words.amount)
+    facts = _facts(world, weights, metrics, lost, ways, said, found)
     return Located(weights=weights, facts=facts, painless=painless)
 
 
@@ -149,6 +156,7 @@ def _facts(
     metrics: Sequence[Blame],
     lost: Sequence[Delay],
     ways: Sequence[Behaviour],
+    said: Sequence[Talk],
     found: Sequence[Deviation],
 ) -> tuple[Fact, ...]:
     if not weights:
@@ -157,6 +165,7 @@ def _facts(
     by_metrics = {one.object: one for one in metrics}
     by_delay = {one.service: one for one in lost}
     by_way = {one.service: one for one in ways}
+    by_words = {one.service: one for one in said}
     resources = _resources(found)
     facts: list[Fact] = []
     for name in sorted(weights, key=lambda one: (-weights[one], one))[:_MOST_FACTS]:
@@ -169,6 +178,7 @@ def _facts(
             for fact in (
                 _delay_fact(world, subject, by_delay.get(name), resources.get(name), sure),
                 _way_fact(world, subject, by_way.get(name), sure),
+                _words_fact(world, subject, by_words.get(name), sure),
                 _metric_fact(subject, by_metrics.get(name), resources.get(name), sure),
             )
             if fact is not None
@@ -184,12 +194,13 @@ def _facts(
 
 
 def _resources(found: Iterable[Deviation]) -> Mapping[str, Deviation]:
-    """The most unusual resource of each object, where it is clearly higher than normal."""
+    """The most unusual resource of each object, where clearly more of it is used than normal."""
     worst: dict[str, Deviation] = {}
     for one in found:
-        if one.curve.meaning in _RESOURCES and one.z >= _CLEAR_Z:
+        used = -one.z if is_headroom(one.curve.key) else one.z
+        if one.curve.meaning in _RESOURCES and used >= _CLEAR_Z:
             known = worst.get(one.curve.object)
-            if known is None or known.z < one.z:
+            if known is None or abs(known.z) < used:
                 worst[one.curve.object] = one
     return worst
 
@@ -232,6 +243,16 @@ def _way_fact(world: World, subject: Subject, way: Behaviour | None, sure: float
         detail += f"; new error {errors[0].step}"
     evidence = _cited((*world.looked("trace.spans"), *world.looked("log.lines")))
     return subject.found(kind, sure, evidence, "signals.behaviour", detail, {"nats": _counted(way.amount)})
+
+
+def _words_fact(world: World, subject: Subject, said: Talk | None, sure: float) -> Fact | None:
+    if said is None:
+        return None
+    lead = said.shifts[0]
+    kind = "log_template_new" if lead.now > lead.before else "log_template_missing"
+    detail = f"“{lead.text[:160]}” is logged {lead.now:.2g} times a minute, normally {lead.before:.2g}"
+    evidence = _cited(world.looked("log.lines", "kubernetes.log"))
+    return subject.found(kind, sure, evidence, "signals.loglines", detail, {"nats": _counted(said.amount)})
 
 
 def _metric_fact(

@@ -31,6 +31,8 @@ _SERVICE_LABELS = (
 )  # fmt: skip
 _WORKLOAD_LABELS = ("deployment", "statefulset", "daemonset", "job_name", "cronjob")
 _NODE_LABELS = ("node", "nodename", "host", "hostname", "instance")
+_EXPORTED = "exported_"
+_SCRAPED = frozenset({"namespace", "pod", "container", "service"})
 _HOST_NAME = re.compile(
     r"(?<![\w.-])([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)(?:\.[a-z0-9-]+(?:\.svc[a-z.]*)?)?(?::\d+)?(?![\w-])"
 )
@@ -57,8 +59,16 @@ class Owners:
             return service
         return service_of_pod(pod)
 
-    def of(self, labels: Mapping[str, str]) -> tuple[str, str, str]:
+    def of(self, labels: Mapping[str, str], metric: str = "") -> tuple[str, str, str]:
         """(object, kind, pod)."""
+        exported = {k.removeprefix(_EXPORTED): v for k, v in labels.items() if k.startswith(_EXPORTED)}
+        if exported:
+            # Labels that clash with these are those of the exporter that was scraped.
+            scraped = _SCRAPED if _SCRAPED & set(exported) else frozenset()
+            own = {k: v for k, v in labels.items() if k not in scraped and not k.startswith(_EXPORTED)}
+            return self.of({**own, **exported}, metric)
+        if metric.startswith("node_") and ":" not in metric and (host := self._node(labels)):
+            return host, "node", ""
         service = next((labels[key] for key in _SERVICE_LABELS if labels.get(key)), "")
         pod = labels.get("pod") or labels.get("pod_name") or labels.get("kubernetes_pod_name") or ""
         if pod:
@@ -72,6 +82,15 @@ class Owners:
         if node:
             return node.rpartition(":")[0] or node, "node", ""
         return labels.get("job", ""), "service", ""
+
+    def _node(self, labels: Mapping[str, str]) -> str:
+        """The machine that an exporter on it speaks of, whose own pod and service its labels may name."""
+        named = labels.get("node") or labels.get("nodename") or ""
+        pod = self.cluster.get("Pod", labels.get("namespace", ""), labels.get("pod", ""))
+        if not named and pod is not None:
+            named = str(pod.at("spec", "nodeName", default=""))
+        instance = labels.get("instance", "")
+        return named or instance.rpartition(":")[0] or instance
 
 
 def build_world(
@@ -140,7 +159,7 @@ def build_world(
 def _tracks(evidence: Evidence, owners: Owners) -> list[Track]:
     found = []
     for one in evidence.series:
-        name, kind, pod = owners.of(one.labels)
+        name, kind, pod = owners.of(one.labels, one.name)
         found.append(Track(object=name, object_kind=kind, pod=pod, series=one, evidence=evidence))
     return found
 
