@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 
@@ -22,9 +22,11 @@ from bot.domain.diagnosis import (
     Suspect,
 )
 from bot.domain.evidence import Evidence, EvidenceStatus, Fact, FactVerdict
+from bot.domain.graph import Graph
 from bot.domain.ids import DiagnosisId, EvidenceId
 from investigators.actions import STEPS, suggest
 from investigators.critic import Verdict
+from investigators.dependents import DEPENDENTS_AFFECTED
 from investigators.entities import Entity
 from investigators.facts.known import FAULTS
 from investigators.hypotheses import CONFLICT_CAP, WEIGHTS, Candidate, Conflict
@@ -69,6 +71,7 @@ class Findings:
     no_culprit: bool | None = None
     similar: tuple[Similar, ...] = ()
     painless: bool = False
+    graph: Graph = field(default_factory=Graph)
 
 
 def write_diagnosis(findings: Findings, at: datetime, seconds: float, *, more_entities: int) -> Diagnosis:
@@ -185,6 +188,7 @@ def _summary(
         parts.append(f"{_cause(top)}. {_sentence(top.hypothesis.statement, top.entity.subject)}")
         if verdict is DiagnosisVerdict.NO_ACTION:
             parts.append("Every alert has resolved.")
+        parts += [whose for whose in (_whose(findings, top),) if whose is not None]
         parts += [_sentence(fact.detail, fact.subject) for fact in _scope(findings, top)[:1]]
         touching = [c for c in findings.conflicts if top.hypothesis.fault in (c.one.kind, c.other.kind)]
         if top.conflicted and touching:
@@ -210,6 +214,28 @@ def _scope(findings: Findings, top: Candidate) -> list[Fact]:
     ]
 
 
+def _spread(findings: Findings, top: Candidate) -> list[Fact]:
+    return [
+        fact
+        for fact in findings.facts
+        if fact.kind == DEPENDENTS_AFFECTED and fact.subject == top.hypothesis.object
+    ]
+
+
+def _whose(findings: Findings, top: Candidate) -> str | None:
+    """Whose the cause is, where it is declared and is not what the alerts are about."""
+    name = top.hypothesis.object
+    owner = findings.graph.owners.get(name)
+    if owner is None or name in _alerted(findings.pack):
+        return None
+    return f"{name} belongs to {owner} (declared)."
+
+
+def _alerted(pack: Pack) -> set[str]:
+    subjects = {entity.subject for entity in pack.entities}
+    return subjects if pack.case.incident.service is None else {*subjects, pack.case.incident.service}
+
+
 def _recurrence(case: Case, top: Candidate | None) -> str | None:
     incident = case.incident
     parts = []
@@ -232,7 +258,7 @@ def _citations(
     """One line per fact: first what speaks for the cause, then its scope, then the other findings."""
     facts: list[Fact] = []
     if top is not None:
-        facts += [*top.direct, *top.supporting, *_scope(findings, top)]
+        facts += [*top.direct, *top.supporting, *_scope(findings, top), *_spread(findings, top)]
     facts += [fact for fact in findings.facts if fact.verdict is FactVerdict.FOUND]
     if top is None:
         facts += [fact for fact in findings.facts if fact.verdict is FactVerdict.ABSENT]
