@@ -155,7 +155,8 @@ class Graph:
         return tuple(
             replace(
                 edge,
-                seen_at=edge.seen_at or now,
+                # A span may come from a clock that is ahead; it must not outlive what was seen since.
+                seen_at=min(edge.seen_at or now, now),
                 evidence_id="",
                 source_kind=self.kinds[edge.source],
                 target_kind=self.kinds[edge.target],
