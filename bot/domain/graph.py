@@ -56,10 +56,20 @@ class Owner:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dependents:
     """The other services known to depend on something; ``seen_at`` is when the newest of the edges that show
-    it was seen, None where all are declared or none is known."""
+    it was seen, None where all are declared or none is known. ``more`` of them are not named."""
 
     names: tuple[str, ...] = ()
     seen_at: datetime | None = None
+    more: int = 0
+
+    @property
+    def count(self) -> int:
+        return len(self.names) + self.more
+
+    def shortened(self, most: int) -> Dependents:
+        """The same number, with at most so many names."""
+        left_out = max(0, len(self.names) - most)
+        return replace(self, names=self.names[:most], more=self.more + left_out)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
