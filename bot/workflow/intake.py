@@ -13,6 +13,7 @@ from bot.domain.alert import Alert, AlertStatus, Criticality, StoredAlert
 from bot.domain.audit import AlertsIgnored, AlertsJoined, IncidentMoved, IncidentOpened
 from bot.domain.clock import Clock
 from bot.domain.errors import StaleWrite, Unavailable
+from bot.domain.graph import Graph
 from bot.domain.ids import AlertId, IncidentId, RandomToken, new_id, new_short_id
 from bot.domain.incident import IN_FLIGHT, LIVE, Incident, IncidentState, Mode
 from bot.ports import IncidentStore, Job, JobKind, Transaction
@@ -21,7 +22,7 @@ from bot.workflow.investigation import begin_investigation
 from bot.workflow.memory import remember
 from bot.workflow.requests import end_open_requests
 from bot.workflow.routing import Routed, Router
-from bot.workflow.topology import Grouping, node_of, read_grouping
+from bot.workflow.topology import Grouping, node_of, read_graph, read_grouping
 
 BATCH = 50
 """Alerts per transaction: a larger one would keep new alerts waiting for the only writer."""
@@ -99,9 +100,12 @@ class Intake:
         self._rules = rules
         self._clock = clock
         self._token = token
+        self._graph: Graph | None = None
 
     async def run(self, subject: str = "") -> None:
         """Place everything that is pending now."""
+        # Read anew for each run and not for each batch: in a storm there are hundreds of those.
+        self._graph = None
         size = BATCH
         while True:
             try:
@@ -210,11 +214,14 @@ class Intake:
         node = node_of(alert, self._router)
         if node is None or not self._rules.topology_window:
             return None
+        if self._graph is None:
+            self._graph = await read_graph(tx, batch.now)
         if batch.near is None:
             batch.near = await read_grouping(
                 tx,
                 batch.pending,
                 self._router,
+                self._graph,
                 window=self._rules.topology_window,
                 most=self._rules.topology_services,
                 now=batch.now,
@@ -224,7 +231,7 @@ class Intake:
         if incident is None:
             return None
         draft = _drafted(incident, batch.drafts)
-        _log.info("joined_by_topology", incident=incident.short_id, service=node.service)
+        _log.debug("joined_by_topology", incident=incident.short_id, service=node.service)
         # Whoever waits for this service's alerts hears of them, wherever the first alert went.
         rooms = tuple(dict.fromkeys((*draft.incident.route.rooms, *routed.route.rooms)))
         draft.incident = replace(draft.incident, route=replace(draft.incident.route, rooms=rooms))

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.domain.graph import Edge, Graph
-from bot.workflow.topology import Node, Scope, group
+from bot.domain.ids import IncidentId
+from bot.workflow.topology import Home, group, neighbours, settle
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
-PRODUCTION = Scope(environment="production", cluster="")
 
 
 def graph(*pairs: tuple[str, str]) -> Graph:
@@ -23,13 +23,17 @@ def graph(*pairs: tuple[str, str]) -> Graph:
     )
 
 
-def node(service: str, scope: Scope = PRODUCTION) -> Node:
-    return Node(scope=scope, service=service)
-
-
 def grouped(counts: Mapping[str, int], known: Graph, most: int = 8) -> list[set[str]]:
-    found = group({node(name): count for name, count in counts.items()}, known, most)
-    return sorted(({one.service for one in members} for members in found), key=sorted)
+    found = group(counts, neighbours(counts, known), most)
+    return sorted((set(members) for members in found), key=sorted)
+
+
+def home(number: int, anchor: str, **counts: int) -> Home:
+    return Home(id=IncidentId(f"inc_{number}"), anchor=anchor, counts={anchor: 1} | counts)
+
+
+def settled(counts: Mapping[str, int], known: Graph, *homes: Home, most: int = 8) -> Mapping[str, str]:
+    return settle(counts, neighbours(counts, known), homes, most)
 
 
 SHOP = graph(("web", "cart"), ("web", "checkout"), ("cart", "db"), ("checkout", "db"))
@@ -59,13 +63,6 @@ def test_only_what_depends_on_the_other_belongs_together(
 def test_three_steps_are_too_far() -> None:
     chain = graph(("a", "b"), ("b", "c"), ("c", "d"))
     assert grouped({"a": 1, "d": 1}, chain) == []
-
-
-def test_the_same_services_elsewhere_are_others() -> None:
-    staging = Scope(environment="staging", cluster="")
-    second = Scope(environment="production", cluster="eu-2")
-    counts = {node("web"): 1, node("db", staging): 1, node("cart", second): 1}
-    assert group(counts, SHOP, 8) == []
 
 
 def test_a_service_with_one_alert_does_not_join_two_groups() -> None:
@@ -151,3 +148,65 @@ def test_the_order_of_alerts_and_edges_changes_no_group(
     assert len(every) == len(set(every)), "no service is in two groups"
     assert all(2 <= len(one) <= most for one in found)
     assert set(every) <= set(alerts)
+
+
+# incidents that are there
+
+
+def test_an_alert_joins_the_incident_of_what_it_depends_on_or_what_depends_on_it() -> None:
+    assert settled({"cart": 1, "mail": 1}, SHOP, home(1, "db")) == {"cart": "inc_1"}
+    assert settled({"web": 1}, SHOP, home(1, "db")) == {"web": "inc_1"}
+    assert settled({"db": 1}, SHOP, home(1, "web")) == {"db": "inc_1"}
+    assert settled({"cart": 1}, SHOP, home(1, "checkout")) == {}
+
+
+def test_the_nearest_incident_is_joined_and_of_two_the_first() -> None:
+    assert settled({"web": 1}, SHOP, home(1, "db"), home(2, "cart")) == {"web": "inc_2"}
+    assert settled({"web": 1}, SHOP, home(3, "cart"), home(2, "checkout")) == {"web": "inc_3"}
+
+
+CHAIN = graph(*((f"s{n}", f"s{n + 1}") for n in range(12)))
+
+
+def test_an_incident_does_not_wander_along_services_with_one_alert_each() -> None:
+    one = home(1, "s0", s1=1, s2=1)
+    assert settled({"s3": 1, "s4": 1}, CHAIN, one) == {}
+    assert settled({"s3": 1}, CHAIN, home(1, "s0", s1=2)) == {"s3": "inc_1"}
+
+
+def test_a_service_that_comes_with_two_alerts_leads_on_at_once() -> None:
+    assert settled({"s2": 2, "s4": 2, "s6": 1, "s9": 1}, CHAIN, home(1, "s0")) == {
+        "s2": "inc_1", "s4": "inc_1", "s6": "inc_1",
+    }  # fmt: skip
+
+
+def test_an_incident_takes_in_no_more_services_than_is_allowed() -> None:
+    star = graph(*((f"s{n:02}", "db") for n in range(30)))
+    counts = {f"s{n:02}": 1 + n % 3 for n in range(30)}
+    found = settled(counts, star, home(1, "db", other=1), most=8)
+    assert sorted(found) == [f"s{n:02}" for n in range(6)]
+    again = settled(
+        {"s00": 1, "s29": 1}, star, home(1, "db", s00=3, **{f"x{n}": 1 for n in range(6)}), most=8
+    )
+    assert again == {"s00": "inc_1"}, "a service that is in it already may always come again"
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(st.tuples(st.sampled_from(SERVICES), st.sampled_from(SERVICES)), max_size=30),
+    st.dictionaries(st.sampled_from(SERVICES), st.integers(1, 3)),
+    st.lists(st.sampled_from(SERVICES), unique=True, max_size=4),
+    st.integers(2, 8),
+    st.randoms(use_true_random=False),
+)
+def test_the_order_of_alerts_does_not_change_what_they_join(
+    pairs: list[tuple[str, str]], counts: dict[str, int], anchors: list[str], most: int, rng: random.Random
+) -> None:
+    known, homes = graph(*pairs), [home(number, anchor) for number, anchor in enumerate(anchors)]
+    shuffled = list(counts.items())
+    rng.shuffle(shuffled)
+    found = settled(counts, known, *homes, most=most)
+    assert settled(dict(shuffled), known, *homes, most=most) == found
+    for one in homes:
+        members = {one.anchor, *(service for service, incident in found.items() if incident == one.id)}
+        assert len(members) <= most
