@@ -254,15 +254,20 @@ def words(name: str) -> list[str]:
     return found
 
 
-def names(target: Target, incident: Incident) -> list[str]:
-    """Everything the target is called, in lower case: its name, its service, the incident's service."""
+def own_names(target: Target) -> list[str]:
+    """What the target itself is called, in lower case: its name, its service."""
     labels = target.labels
     candidates = (
         target.name,
         *(labels.get(key) for key in ("service", "app", "app.kubernetes.io/name", "job")),
-        incident.service,
     )
     return list(dict.fromkeys(name.lower() for name in candidates if name))
+
+
+def names(target: Target, incident: Incident) -> list[str]:
+    """Everything the target is called, in lower case: its own names, the incident's service."""
+    service = incident.service.lower() if incident.service else None
+    return list(dict.fromkeys(name for name in (*own_names(target), service) if name))
 
 
 def labels(target: Target, incident: Incident) -> dict[str, str]:

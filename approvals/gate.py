@@ -23,6 +23,7 @@ from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from approvals.blast import with_dependents
 from approvals.canonical import BoundAction, digest
 from approvals.document import FreezeWindow
 from approvals.gate_events import move_event, policy_event, refusal_event, state_after
@@ -41,6 +42,7 @@ from bot.domain.audit import (
 )
 from bot.domain.clock import Clock
 from bot.domain.errors import AssentError, InputError, IntegrityError, Unavailable
+from bot.domain.graph import EDGE_LIFE
 from bot.domain.ids import ExecutionId, RandomToken, RequestId, new_id
 from bot.domain.incident import IncidentState
 from bot.domain.outcome import Execution, ExecutionResult, ExecutionState
@@ -200,6 +202,8 @@ class Gate:
         """(7)"""
         now = self._now(case)
         taken = case.evidence_taken_at
+        # What was seen to depend on the target since it was proposed counts too.
+        target = with_dependents(target, await self._store.edges(now - EDGE_LIFE))
         decision = await self._policy.decide(
             PolicyQuestion(
                 spec=proof.spec,

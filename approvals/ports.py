@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from approvals.ledger import Checkpoint, Entry, Head
 from approvals.model import ApprovalRequest, Review
 from bot.domain.audit import AuditEvent
+from bot.domain.graph import Edge
 from bot.domain.ids import ExecutionId, RequestId
 from bot.domain.incident import Incident, IncidentState
 from bot.domain.outcome import Execution, ExecutionResult, VerificationCheck
@@ -133,6 +134,10 @@ class GateStore(Protocol):
 
     async def recent_executions(self, target: str, since: datetime) -> int:
         """Executions claimed on this target name since then."""
+        ...
+
+    async def edges(self, seen_after: datetime) -> Sequence[Edge]:
+        """The service graph: declared edges, and those seen after then."""
         ...
 
     async def gate_case(self, request_id: RequestId) -> GateCase | None: ...

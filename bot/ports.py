@@ -18,6 +18,7 @@ from bot.domain.chat import Delivery, Inbound, MessageRef, PendingDelivery
 from bot.domain.clock import Clock
 from bot.domain.diagnosis import Diagnosis
 from bot.domain.evidence import Evidence
+from bot.domain.graph import Edge
 from bot.domain.ids import AlertId, ExecutionId, IncidentId, PersonId, ProposalId, RequestId, ReviewId
 from bot.domain.incident import Incident
 from bot.domain.message import Message
@@ -134,6 +135,11 @@ class Reading(Protocol):
         """How often its service, in its environment and with its mode, has been in trouble."""
         ...
 
+    async def edges(self, seen_after: datetime) -> Sequence[Edge]:
+        """The service graph: declared edges, then those seen after then, newest first. An edge that is both
+        comes twice."""
+        ...
+
     async def remediation_of(self, incident_id: IncidentId) -> Remediation | None:
         """What came of the newest remediation step."""
         ...
@@ -214,6 +220,15 @@ class Transaction(Reading, Protocol):
     async def add_diagnosis(self, diagnosis: Diagnosis) -> None: ...
     async def remember(self, incident: PastIncident) -> None:
         """Keep what is known of an incident that is over, in place of what was kept of it before."""
+        ...
+
+    async def keep_edges(self, seen: Sequence[Edge], forget_before: datetime) -> None:
+        """Keep edges that were seen, each as it was seen last, and forget those not seen since then and the
+        oldest beyond a limit; declared ones stay."""
+        ...
+
+    async def declare_edges(self, declared: Sequence[Edge], at: datetime) -> None:
+        """Put these declared edges in place of those declared before."""
         ...
 
     async def add_remediation(self, remediation: Remediation) -> None:

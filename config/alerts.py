@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from config.types import (
     Duration,
+    DurationOrNone,
     Extract,
     Name,
     Parameter,
@@ -133,6 +134,14 @@ class Grouping(Section):
     )
     reopen_within: Duration = Field(
         default=timedelta(minutes=30), description="An alert this soon after the end reopens the incident."
+    )
+    topology_window: DurationOrNone = Field(
+        default=timedelta(minutes=10),
+        description="An alert joins an incident opened at most so long before it when its service is known "
+        "to depend on the incident's, or the other way round, through at most one other. `0s`: never.",
+    )
+    topology_services: Whole = Field(
+        default=8, ge=2, le=100, description="Services of one incident that may come together this way."
     )
     age_out: Duration = Field(
         default=timedelta(hours=168), description="An incident that saw nothing for so long is closed."

@@ -64,6 +64,7 @@ _UNIQUE = (
     ("the alert", ("grouping", "heartbeats", "*", "alertname"), "keep one"),
     ("the name", ("routes", "*", "name"), "rename one"),
     ("the pack", ("route_packs", "*"), "keep one"),
+    ("the service", ("services", "*", "name"), "list a service once, with all it depends on"),
     ("the name", ("chat", "rooms", "*", "name"), "rename one"),
     ("the room", ("chat", "rooms", "*", "matrix"), "keep one"),
     ("the terminal", ("chat", "rooms", "*", "console"), "keep one"),
@@ -264,6 +265,10 @@ def _named_rooms(config: Config, report: Report) -> None:
     ]
     for index, rule in enumerate(config.routes):
         named += [(("routes", index, "rooms", position), name) for position, name in enumerate(rule.rooms)]
+    for index, service in enumerate(config.services):
+        named += [
+            (("services", index, "rooms", position), name) for position, name in enumerate(service.rooms)
+        ]
     for place, name in named:
         if known and name not in known:
             report.problem(place, f"{report.shown(place, name)} is no room", report.hint(name, plain))
@@ -326,7 +331,9 @@ def _approvers(config: Config, report: Report) -> None:
             "nobody may approve, so nothing could ever run",
             "give a person in people: a role like 'approver:*'",
         )
-    elif len(approvers) == 1 and config.policy.critical_services:
+    elif len(approvers) == 1 and (
+        config.policy.critical_services or any(service.critical for service in config.services)
+    ):
         report.warn(
             ("people",),
             "only one person may approve, but critical services need two",
@@ -365,12 +372,12 @@ _CHECKS: tuple[tuple[frozenset[str], Callable[[Config, Report], None]], ...] = (
     (frozenset({"routes"}), _routes),
     (frozenset({"routes", "route_packs"}), _packs),
     (frozenset({"chat"}), _rooms),
-    (frozenset({"chat", "routes"}), _named_rooms),
+    (frozenset({"chat", "routes", "services"}), _named_rooms),
     (frozenset({"people"}), _people),
     (frozenset({"people", "chat"}), _platforms_of_people),
     (frozenset({"execution"}), _execution),
     (frozenset({"execution", "keys"}), _signing),
-    (frozenset({"execution", "people", "policy"}), _approvers),
+    (frozenset({"execution", "people", "policy", "services"}), _approvers),
     (frozenset({"policy"}), _policy),
     (frozenset({"ledger", "data_dir"}), _ledger),
 )

@@ -1,8 +1,8 @@
 """The configuration file as frozen models: unknown keys are refused, secrets never print.
 
 The sections stand by what they are about in :mod:`config.alerts`, :mod:`config.looking`,
-:mod:`config.records`, :mod:`config.investigation`, :mod:`config.people` and :mod:`config.acting`; all of them
-are importable from here.
+:mod:`config.records`, :mod:`config.services`, :mod:`config.investigation`, :mod:`config.people` and
+:mod:`config.acting`; all of them are importable from here.
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ from config.records import (
     TeamcityBuild,
     TeamcitySource,
 )
+from config.services import DeclaredService
 from config.types import Duration, Name, Regex, Section
 
 __all__ = [
@@ -70,6 +71,7 @@ __all__ = [
     "Chat",
     "Config",
     "ConsoleChat",
+    "DeclaredService",
     "Duration",
     "Evidence",
     "Execution",
@@ -142,6 +144,9 @@ class Config(Section):
     routes: tuple[RouteRule, ...] = Field(default=(), description="What is done with which alert.")
     route_packs: tuple[Literal["bridge"], ...] = Field(
         default=(), description="Shipped routes that come after those of `routes`. See docs/routing.md."
+    )
+    services: tuple[DeclaredService, ...] = Field(
+        default=(), description="What is known of services: dependencies and owners."
     )
     evidence: Evidence = Field(default=Evidence(), description="Where to look.")
     investigation: Investigation = Field(default=Investigation(), description="What becomes of a diagnosis.")

@@ -217,6 +217,8 @@ def _non_empty(value: str) -> str:
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_positive)]
+DurationOrNone = Annotated[timedelta, BeforeValidator(_duration)]
+"""``0s`` turns off what lasts so long."""
 Regex = Annotated[str, AfterValidator(_regex)]
 TextRegex = Annotated[str, AfterValidator(_text_regex)]
 Extract = Annotated[str, AfterValidator(_extract)]

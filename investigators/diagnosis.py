@@ -22,9 +22,11 @@ from bot.domain.diagnosis import (
     Suspect,
 )
 from bot.domain.evidence import Evidence, EvidenceStatus, Fact, FactVerdict
+from bot.domain.graph import Graph
 from bot.domain.ids import DiagnosisId, EvidenceId
 from investigators.actions import STEPS, suggest
 from investigators.critic import Verdict
+from investigators.dependents import DEPENDENTS_AFFECTED
 from investigators.entities import Entity
 from investigators.facts.cluster import KIND as PRESSURE
 from investigators.facts.known import FAULTS
@@ -85,6 +87,7 @@ class Findings:
     painless: bool = False
     said: tuple[Citation, ...] = ()
     synthesis: Synthesis = field(default_factory=Synthesis)
+    graph: Graph = field(default_factory=Graph)
 
 
 def write_diagnosis(findings: Findings, at: datetime, seconds: float, *, more_entities: int) -> Diagnosis:
@@ -204,6 +207,7 @@ def _summary(
         parts += _together(findings.synthesis)
         if verdict is DiagnosisVerdict.NO_ACTION:
             parts.append("Every alert has resolved.")
+        parts += [whose for whose in (_whose(findings, top),) if whose is not None]
         parts += [_sentence(fact.detail, fact.subject) for fact in _scope(findings, top)[:1]]
         touching = [c for c in findings.conflicts if top.hypothesis.fault in (c.one.kind, c.other.kind)]
         if top.conflicted and touching:
@@ -249,6 +253,28 @@ def _scope(findings: Findings, top: Candidate) -> list[Fact]:
     ]
 
 
+def _spread(findings: Findings, top: Candidate) -> list[Fact]:
+    return [
+        fact
+        for fact in findings.facts
+        if fact.kind == DEPENDENTS_AFFECTED and fact.subject == top.hypothesis.object
+    ]
+
+
+def _whose(findings: Findings, top: Candidate) -> str | None:
+    """Whose the cause is, where it is declared and is not what the alerts are about."""
+    name = top.hypothesis.object
+    owner = findings.graph.owners.get(name)
+    if owner is None or name in _alerted(findings.pack):
+        return None
+    return f"{name} belongs to {owner} (declared)."
+
+
+def _alerted(pack: Pack) -> set[str]:
+    subjects = {entity.subject for entity in pack.entities}
+    return subjects if pack.case.incident.service is None else {*subjects, pack.case.incident.service}
+
+
 def _recurrence(case: Case, top: Candidate | None) -> str | None:
     incident = case.incident
     parts = []
@@ -272,7 +298,7 @@ def _citations(
     other findings."""
     first: list[Fact] = []
     if top is not None:
-        first += [*top.direct, *top.supporting, *_scope(findings, top)]
+        first += [*top.direct, *top.supporting, *_scope(findings, top), *_spread(findings, top)]
     others = [fact for fact in findings.facts if fact.verdict is FactVerdict.FOUND]
     if top is None:
         others += [fact for fact in findings.facts if fact.verdict is FactVerdict.ABSENT]

@@ -16,6 +16,7 @@ from typing import Protocol
 from bot.domain.alert import Alert
 from bot.domain.diagnosis import Diagnosis
 from bot.domain.evidence import Evidence, Window
+from bot.domain.graph import Edge
 from bot.domain.incident import Incident
 from bot.domain.past import PastIncident, Recurrence
 
@@ -34,10 +35,12 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Investigation:
-    """The answer: the evidence that was taken and the diagnosis that cites it."""
+    """The answer: the evidence that was taken, the diagnosis that cites it, and which edges of the service
+    graph it showed that are worth keeping."""
 
     evidence: tuple[Evidence, ...]
     diagnosis: Diagnosis
+    edges: tuple[Edge, ...] = ()
 
 
 class Investigator(Protocol):
@@ -175,4 +178,12 @@ class PastMemory(Protocol):
     async def past_incidents(self, limit: int, before: datetime) -> Sequence[PastIncident]:
         """Those resolved before then that others may learn from, newest first. An incident that was opened
         again is not over. Raises Unavailable, or IntegrityError for a row that cannot be read."""
+        ...
+
+
+class KnownEdges(Protocol):
+    """What is kept of the service graph."""
+
+    async def edges(self, seen_after: datetime) -> Sequence[Edge]:
+        """The declared edges, then those seen after then, newest first. Raises Unavailable."""
         ...

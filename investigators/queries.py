@@ -98,7 +98,8 @@ class ChangeQuery:
 class GraphQuery:
     """The declared or observed service graph. Answer: ``Evidence.records`` {from, to, kind: calls | runs_on
     | uses | routes_to, from_kind, to_kind: service | pod | node | datastore | queue | external, origin,
-    seen_at: epoch seconds or None}; a node without edges is {from, from_kind, to: None}."""
+    seen_at: epoch seconds or None, declared?: true where a person wrote it down}; a node without edges is
+    {from, from_kind, to: None}, of one whose owner is declared with team and owner."""
 
     kind: ClassVar[str] = "topology.graph"
 

@@ -18,6 +18,7 @@ from investigators.causes import world_candidates
 from investigators.changes.linking import linked
 from investigators.changes.verdict import ChangeVerdict, suspects
 from investigators.critic import criticise
+from investigators.dependents import dependents_affected
 from investigators.diagnosis import Findings, write_diagnosis
 from investigators.entities import Entity, entities_of, subjects_of
 from investigators.facts.catalogue import RULES, Rule
@@ -88,7 +89,11 @@ class DeterministicInvestigator:
         now = self._clock.now()
         seconds = max(0.0, (now - began).total_seconds())
         diagnosis = write_diagnosis(findings, now, seconds, more_entities=more)
-        return Investigation(evidence=tuple(answer.evidence for answer in answers), diagnosis=diagnosis)
+        return Investigation(
+            evidence=tuple(answer.evidence for answer in answers),
+            diagnosis=diagnosis,
+            edges=findings.graph.kept(now),
+        )
 
     async def _gather(self, case: Case, plan: Plan, entities: tuple[Entity, ...]) -> tuple[Answer, ...]:
         subjects = subjects_of(case, self._sources.hosts, MAX_SUBJECTS)
@@ -128,7 +133,12 @@ def judge(pack: Pack, rules: Rules | None = None) -> Findings:
         verdict_on_changes = _guarded("changes", partial(_blamed, world), None, trouble)
         raw += verdict_on_changes.facts if verdict_on_changes is not None else ()
     unique = tuple({_key(fact): fact for fact in reversed(raw)}.values())[::-1]
-    facts, conflicts = settle(unique)
+    settled, conflicts = settle(unique)
+    spread: tuple[Fact, ...] = ()
+    facts = (
+        *settled,
+        *_guarded("topology.dependents", partial(dependents_affected, world, settled), spread, trouble),
+    )
     evidence = {answer.evidence.id: answer.evidence for answer in pack.answers}
     candidates = _merged(
         rank(pack.entities, facts, conflicts, evidence),
@@ -161,6 +171,7 @@ def judge(pack: Pack, rules: Rules | None = None) -> Findings:
         painless=located.painless,
         said=said,
         synthesis=together,
+        graph=world.graph,
     )
 
 

@@ -29,6 +29,7 @@ from bot.domain.audit import AuditEvent
 from bot.domain.chat import Inbound
 from bot.domain.clock import Clock
 from bot.domain.errors import Unavailable
+from bot.domain.graph import Edge
 from bot.domain.ids import ExecutionId, RequestId
 from bot.domain.incident import IncidentState
 from bot.domain.outcome import Execution, ExecutionResult
@@ -57,7 +58,8 @@ class Counts:
 
 
 class SqlStore:
-    """IncidentStore, PastMemory, AlertSink, Inbox, GateStore and LedgerRows. Made by :func:`open_store`."""
+    """IncidentStore, PastMemory, KnownEdges, AlertSink, Inbox, GateStore and LedgerRows. Made by
+    :func:`open_store`."""
 
     def __init__(
         self,
@@ -137,6 +139,12 @@ class SqlStore:
     async def past_incidents(self, limit: int, before: datetime) -> Sequence[PastIncident]:
         async with self.reading() as rows:
             return await rows.past_incidents(limit, before)
+
+    # KnownEdges, and GateStore's
+
+    async def edges(self, seen_after: datetime) -> Sequence[Edge]:
+        async with self.reading() as rows:
+            return await rows.edges(seen_after)
 
     # AlertSink
 

@@ -299,6 +299,19 @@ slots = Table(
 )
 Index("ix_slots_message", slots.c.message_id, slots.c.platform_room, slots.c.platform)
 
+edges = Table(
+    "edges",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("target", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("declared", Integer, primary_key=True, autoincrement=False, server_default=text("0")),
+    _text("source_kind"),
+    _text("target_kind"),
+    _text("origin"),
+    _text("seen_at"),
+)
+
 inbox = Table(
     "inbox",
     metadata,

@@ -11,6 +11,7 @@ from adapters.storage.approval_changes import ApprovalChanges
 from adapters.storage.approval_rows import ApprovalRows
 from adapters.storage.chat_rows import ChatRows, HandedOut
 from adapters.storage.codec import Codec
+from adapters.storage.graph_rows import GraphChanges, GraphRows
 from adapters.storage.incident_changes import IncidentChanges
 from adapters.storage.incident_rows import IncidentRows
 from adapters.storage.memory_rows import MemoryChanges, MemoryRows
@@ -31,7 +32,7 @@ _APPEND = insert(ledger).values(
 )
 
 
-class SqlReading(IncidentRows, MemoryRows, ApprovalRows, ChatRows):
+class SqlReading(IncidentRows, MemoryRows, GraphRows, ApprovalRows, ChatRows):
     """Queries over the snapshot of one connection's transaction."""
 
     def __init__(self, rows: Rows, codec: Codec, handed_out: HandedOut) -> None:
@@ -43,10 +44,12 @@ class SqlReading(IncidentRows, MemoryRows, ApprovalRows, ChatRows):
 class SqlTransaction(
     IncidentChanges,
     MemoryChanges,
+    GraphChanges,
     ApprovalChanges,
     OutboxChanges,
     IncidentRows,
     MemoryRows,
+    GraphRows,
     ApprovalRows,
     ChatRows,
 ):

@@ -56,7 +56,7 @@ def policy_directory(config: Config) -> Path:
 def build_policy(config: Config, risk: RiskSettings) -> PolicyGuard:
     """Raises ConfigError naming file and line of a policy that cannot be used."""
     settings = PolicySettings(
-        critical_services=config.policy.critical_services,
+        critical_services=critical_services(config),
         forbidden_namespaces=config.policy.forbidden_namespaces,
         writable_environments=config.policy.writable_environments,
         executions_per_hour=config.policy.executions_per_hour,
@@ -65,6 +65,12 @@ def build_policy(config: Config, risk: RiskSettings) -> PolicyGuard:
     timeout = config.policy.timeout.total_seconds()
     engine = load_engine(policy_directory(config), policy_data(settings, risk), timeout_s=timeout)
     return PolicyGuard(engine, timeout, risk)
+
+
+def critical_services(config: Config) -> tuple[str, ...]:
+    """Those of the policy and those that are declared to be."""
+    declared = (service.name for service in config.services if service.critical)
+    return tuple(dict.fromkeys((*config.policy.critical_services, *declared)))
 
 
 def freezes(config: Config) -> tuple[FreezeWindow, ...]:

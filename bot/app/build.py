@@ -19,6 +19,7 @@ import structlog
 
 from adapters.alerts import parsers
 from adapters.anchors import FileAnchors
+from adapters.evidence.declared import declared_edges
 from adapters.http import BoundListener, open_listener
 from adapters.queue.local import LocalQueue
 from adapters.schedule import open_schedule
@@ -316,6 +317,7 @@ async def _recover(config: Config, seams: Seams, store: SqlStore, queue: LocalQu
     interrupted = [ExecutionId(p.job.subject) for p in pending if p.job.kind is JobKind.VERIFY]
     settled = await Recovering(store, seams.clock).run(interrupted)
     async with store.transaction() as tx:
+        await tx.declare_edges(declared_edges(config.services), seams.clock.now())
         await tx.record(
             ServiceStarted(
                 version=version("assent"),

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import aiohttp
 
@@ -20,6 +20,7 @@ from investigators.ports import (
     HostQuery,
     HostSource,
     Investigator,
+    KnownEdges,
     MetricQuery,
     MetricSource,
     PastMemory,
@@ -27,12 +28,16 @@ from investigators.ports import (
 from investigators.queries import EvidenceSource, LogQuery, Query, Sources, SpanQuery
 
 
+class Memory(PastMemory, KnownEdges, Protocol):
+    """What the store keeps from one investigation to the next."""
+
+
 @asynccontextmanager
 async def open_investigator(
-    config: Config, seams: Seams, session: aiohttp.ClientSession, memory: PastMemory | None = None
+    config: Config, seams: Seams, session: aiohttp.ClientSession, memory: Memory | None = None
 ) -> AsyncIterator[Investigator]:
     """The deterministic investigator over every configured source, until the sources are closed; ``memory``
-    are the past incidents it may learn from."""
+    is what earlier ones left that it may learn from."""
     if seams.investigator is not None:
         yield seams.investigator
         return
@@ -49,7 +54,7 @@ async def open_investigator(
 
 @asynccontextmanager
 async def live_sources(
-    config: Config, seams: Seams, session: aiohttp.ClientSession, memory: PastMemory | None = None
+    config: Config, seams: Seams, session: aiohttp.ClientSession, memory: Memory | None = None
 ) -> AsyncIterator[Sources]:
     """Every configured source, until the end of the context."""
     evidence, clock = config.evidence, seams.clock
@@ -69,9 +74,14 @@ async def live_sources(
     wide += [source for source, _ in _log_and_trace_sources(config, clock, session)]
     wide += record_sources(config, session, clock)
     if memory is not None:
+        from adapters.evidence.known import KnownGraph
         from adapters.evidence.past import PastIncidents
 
-        wide.append(PastIncidents(memory, clock))
+        wide += [PastIncidents(memory, clock), KnownGraph(memory, clock)]
+    if config.services:
+        from adapters.evidence.declared import DeclaredServices
+
+        wide.append(DeclaredServices(config.services, clock))
     async with AsyncExitStack() as stack:
         if evidence.kubernetes:
             from adapters.evidence.kubernetes import kubernetes_clusters

@@ -13,7 +13,7 @@ from bot.domain.incident import Mode, Route
 from bot.domain.proposal import Risk
 from bot.workflow.intake import GroupingRules
 from bot.workflow.remediation import ApprovalSettings
-from bot.workflow.routing import Router, RoutingRule, anchored, word_pattern
+from bot.workflow.routing import Owned, Router, RoutingRule, anchored, word_pattern
 from bot.workflow.verification import VerificationSchedule
 from config.packs import pack_routes
 from config.schema import Chat, Config, RouteRule
@@ -28,6 +28,11 @@ def router(config: Config) -> Router:
         rules=tuple(_rule(rule) for rule in (*config.routes, *pack_routes(config.route_packs))),
         default_rooms=tuple(config.chat.default_rooms),
         rooms=room_names(config.chat),
+        owners={
+            service.name: Owned(team=service.team, rooms=service.rooms)
+            for service in config.services
+            if service.team or service.rooms
+        },
     )
 
 
@@ -76,6 +81,8 @@ def grouping(config: Config) -> GroupingRules:
         correlation_labels=config.grouping.correlation_labels,
         reopen_within=config.grouping.reopen_within,
         heartbeats={beat.alertname: beat.missing_after for beat in config.grouping.heartbeats},
+        topology_window=config.grouping.topology_window,
+        topology_services=config.grouping.topology_services,
     )
 
 

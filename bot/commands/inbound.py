@@ -28,7 +28,7 @@ from bot.domain.message import Message
 from bot.messages import replies
 from bot.ports import AlertSink, IncidentStore, Transaction
 from bot.workflow.delivery import Rooms
-from bot.workflow.intake import hand_made_alert
+from bot.workflow.own_alerts import hand_made_alert
 from bot.workflow.reviewing import Gesture, Reviewing
 
 _BATCH = 50

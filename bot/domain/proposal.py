@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from bot.domain.errors import InputError
+from bot.domain.graph import Dependents
 from bot.domain.ids import Digest, EvidenceId, IncidentId, PersonId, ProposalId
 
 ParamValue = str | int
@@ -94,13 +95,15 @@ class ActionSpec:
 class Target:
     """What the action acts on. ``uid`` is the identity seen when the proposal was made: a replaced
     process, pod or silence has another, and then the proposal is void. ``blast_radius`` counts the
-    things that depend on it as far as known; ``labels`` feed policy (criticality, environment …)."""
+    things that depend on it as far as known; ``labels`` feed policy (criticality, environment …).
+    ``dependents`` are the services known to depend on it, None where nobody looked."""
 
     kind: str
     name: str
     uid: str
     blast_radius: int = 1
     labels: Mapping[str, str] = field(default_factory=dict)
+    dependents: Dependents | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,16 +5,18 @@ Cards are rendered from the typed action and never from prose: what is shown is 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 
 from approvals.model import ApprovalRequest, RequestState, Review, ReviewVerdict, Strength
 from bot.domain.evidence import Evidence
+from bot.domain.graph import Dependents
 from bot.domain.incident import Incident
 from bot.domain.message import Block, Bullets, Fields, Message, Paragraph, Span, Tone, paragraph
 from bot.domain.outcome import Execution, ExecutionState, Outcome, OutcomeVerdict
 from bot.domain.proposal import Proposal
 from bot.messages.view import RequestView
-from bot.messages.words import clock_time, code, duration, outside, span, strong
+from bot.messages.words import clock_time, code, date_time, duration, outside, span, strong
 
 _STATE_TITLES = {
     RequestState.PENDING: "✋ Approval needed",
@@ -111,9 +113,30 @@ def _action_pairs(proposal: Proposal) -> list[tuple[str, tuple[Span, ...]]]:
             ),
         ),
         ("Risk", (span(f"{proposal.risk.value} · blast radius {target.blast_radius}"),)),
+        *_depends(target.dependents),
         ("Dry run", (span("✔ " if dry_run.ok else "✘ "), outside(dry_run.summary + covered))),
         ("Digest", (code(proposal.short_digest),)),
     ]
+
+
+def _depends(known: Dependents | None) -> Iterator[tuple[str, tuple[Span, ...]]]:
+    """That none was seen is not that there is none, and says so."""
+    if known is None:
+        return
+    if not known.count:
+        yield "Dependents", (span("no dependents seen, which does not mean that nothing depends on it"),)
+        return
+    services = "1 service is" if known.count == 1 else f"{known.count} services are"
+    seen = "declared" if known.seen_at is None else f"last seen {date_time(known.seen_at)}"
+    more = f" and {known.more} more" if known.more else ""
+    yield (
+        "Dependents",
+        (
+            span(f"{services} known to depend on it ({seen}): "),
+            outside(", ".join(known.names)),
+            span(more),
+        ),
+    )
 
 
 def _how_to_decide(incident: Incident, request: ApprovalRequest, proposal: Proposal) -> tuple[Span, ...]:

@@ -10,8 +10,8 @@ from bot.domain.audit import HeartbeatMissed
 from bot.domain.clock import Clock, to_rfc3339
 from bot.domain.incident import IncidentState
 from bot.ports import AlertSink, IncidentStore
-from bot.workflow.intake import synthetic_alert
 from bot.workflow.moving import move
+from bot.workflow.own_alerts import synthetic_alert
 
 MISSING = "HeartbeatMissing"
 

@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 import structlog
 
 from approvals.model import RequestState
-from bot.domain.alert import Alert, AlertStatus, Criticality, Severity, StoredAlert
+from bot.domain.alert import Alert, AlertStatus, Criticality, StoredAlert
 from bot.domain.audit import AlertsIgnored, AlertsJoined, IncidentMoved, IncidentOpened
 from bot.domain.clock import Clock
 from bot.domain.errors import StaleWrite, Unavailable
+from bot.domain.graph import Graph
 from bot.domain.ids import AlertId, IncidentId, RandomToken, new_id, new_short_id
 from bot.domain.incident import IN_FLIGHT, LIVE, Incident, IncidentState, Mode
 from bot.ports import IncidentStore, Job, JobKind, Transaction
@@ -21,12 +22,11 @@ from bot.workflow.investigation import begin_investigation
 from bot.workflow.memory import remember
 from bot.workflow.requests import end_open_requests
 from bot.workflow.routing import Routed, Router
+from bot.workflow.topology import Grouping, node_of, read_graph, read_grouping
 
 BATCH = 50
 """Alerts per transaction: a larger one would keep new alerts waiting for the only writer."""
 _IDS_RECORDED = 50
-MANUAL_SOURCE = "manual"
-REQUESTED_BY = "requested_by"
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -36,6 +36,8 @@ class GroupingRules:
     """``correlation_labels`` go from general to specific; alerts correlate only when they carry the most
     specific one, so that a shared cluster alone never makes two alerts one incident.
 
+    ``topology_window`` is for how long after its opening an incident takes in alerts of services known to be
+    near (zero: not at all), and ``topology_services`` how many services may come together that way.
     ``heartbeats`` maps the alert names that are signs of life to the time after which their absence is
     an incident of its own (None: never).
     """
@@ -43,6 +45,8 @@ class GroupingRules:
     correlation_labels: tuple[str, ...]
     reopen_within: timedelta
     heartbeats: Mapping[str, timedelta | None]
+    topology_window: timedelta = timedelta(0)
+    topology_services: int = 8
 
 
 @dataclass(slots=True)
@@ -55,6 +59,17 @@ class _Draft:
     alert_ids: list[AlertId] = field(default_factory=list)
     firing: int = 0
     resolved: int = 0
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What is known while a batch is placed. ``near`` is read when an alert belongs nowhere else."""
+
+    pending: Sequence[StoredAlert]
+    now: datetime
+    drafts: dict[IncidentId, _Draft] = field(default_factory=dict)
+    groups: dict[tuple[str, str], IncidentId] = field(default_factory=dict)
+    near: Grouping | None = None
 
 
 @dataclass(slots=True)
@@ -85,9 +100,12 @@ class Intake:
         self._rules = rules
         self._clock = clock
         self._token = token
+        self._graph: Graph | None = None
 
     async def run(self, subject: str = "") -> None:
         """Place everything that is pending now."""
+        # Read anew for each run and not for each batch: in a storm there are hundreds of those.
+        self._graph = None
         size = BATCH
         while True:
             try:
@@ -110,15 +128,13 @@ class Intake:
             pending = await tx.pending_alerts(size)
             if not pending:
                 return False
-            now = self._clock.now()
-            drafts: dict[IncidentId, _Draft] = {}
-            groups: dict[tuple[str, str], IncidentId] = {}
+            batch = _Batch(pending=pending, now=self._clock.now())
             ignored = _Ignored()
             for stored in pending:
-                await self._place(tx, stored, now, drafts, groups, ignored)
+                await self._place(tx, stored, batch, ignored)
             joined = 0
-            for draft in drafts.values():
-                await self._write(tx, draft, now)
+            for draft in batch.drafts.values():
+                await self._write(tx, draft, batch.now)
                 joined += len(draft.alert_ids) - (1 if draft.is_new else 0)
             for reason, ids in ignored.ids.items():
                 await _ignore(tx, ids, reason)
@@ -130,23 +146,15 @@ class Intake:
             for stored in await tx.pending_alerts(1):
                 await _ignore(tx, [stored.id], f"internal error ({what}), see the log")
 
-    async def _place(
-        self,
-        tx: Transaction,
-        stored: StoredAlert,
-        now: datetime,
-        drafts: dict[IncidentId, _Draft],
-        groups: dict[tuple[str, str], IncidentId],
-        ignored: _Ignored,
-    ) -> None:
-        alert = stored.alert
+    async def _place(self, tx: Transaction, stored: StoredAlert, batch: _Batch, ignored: _Ignored) -> None:
+        alert, drafts = stored.alert, batch.drafts
         if alert.name in self._rules.heartbeats:
             if alert.status is AlertStatus.FIRING:
                 await tx.beat(alert.name, alert.received_at)
             ignored.add("heartbeat", stored.id)
             return
         group_key = group_key_of(alert)
-        known = groups.get((alert.source, group_key))
+        known = batch.groups.get((alert.source, group_key))
         if alert.status is AlertStatus.RESOLVED:
             draft = drafts[known] if known is not None else await self._draft_of_firing(tx, alert, drafts)
             if draft is None:
@@ -159,14 +167,18 @@ class Intake:
         if routed.ignored is not None:
             ignored.add(routed.ignored, stored.id)
             return
-        draft = drafts[known] if known is not None else await self._draft_to_join(tx, alert, now, drafts)
+        draft = drafts[known] if known is not None else await self._draft_to_join(tx, alert, batch)
         if draft is None:
-            incident = open_incident(alert, routed, self._rules.correlation_labels, now, self._token)
+            draft = await self._draft_nearby(tx, alert, routed, batch)
+        if draft is None:
+            incident = open_incident(alert, routed, self._rules.correlation_labels, batch.now, self._token)
             for note in routed.notes:
                 _log.warning("label_not_followed", incident=incident.short_id, reason=note)
             draft = _Draft(incident=await tx.add_incident(incident), is_new=True)
             drafts[draft.incident.id] = draft
-        groups[(alert.source, group_key)] = draft.incident.id
+            if batch.near is not None:
+                batch.near.opened(node_of(alert, self._router), draft.incident.id)
+        batch.groups[(alert.source, group_key)] = draft.incident.id
         draft.alert_ids.append(stored.id)
         draft.firing += 1
         draft.incident = _with_member(draft.incident, alert, routed)
@@ -176,29 +188,54 @@ class Intake:
     ) -> _Draft | None:
         incident = await tx.incident_of_firing(alert.source, alert.fingerprint)
         if incident is not None:
-            return drafts.setdefault(
-                incident.id, _Draft(incident=incident, is_new=False, was_quiet=incident.quiet)
-            )
+            return _drafted(incident, drafts)
         # The firing half may be in this very batch, joined to a draft by correlation.
         for draft in drafts.values():
             if draft.firing and draft.incident.correlation == self._correlation(alert) != {}:
                 return draft
         return None
 
-    async def _draft_to_join(
-        self, tx: Transaction, alert: Alert, now: datetime, drafts: dict[IncidentId, _Draft]
-    ) -> _Draft | None:
+    async def _draft_to_join(self, tx: Transaction, alert: Alert, batch: _Batch) -> _Draft | None:
+        resolved_after = batch.now - self._rules.reopen_within
         incident = await tx.joinable_incident(
             source=alert.source,
             group_key=group_key_of(alert),
             correlation=self._correlation(alert),
-            resolved_after=now - self._rules.reopen_within,
+            resolved_after=resolved_after,
         )
         if incident is None:
+            incident = await _incident_of_before(tx, alert, resolved_after)
+        return None if incident is None else _drafted(incident, batch.drafts)
+
+    async def _draft_nearby(
+        self, tx: Transaction, alert: Alert, routed: Routed, batch: _Batch
+    ) -> _Draft | None:
+        """The incident of what the alert's service is known to depend on, or of what depends on it."""
+        node = node_of(alert, self._router)
+        if node is None or not self._rules.topology_window:
             return None
-        return drafts.setdefault(
-            incident.id, _Draft(incident=incident, is_new=False, was_quiet=incident.quiet)
-        )
+        if self._graph is None:
+            self._graph = await read_graph(tx, batch.now)
+        if batch.near is None:
+            batch.near = await read_grouping(
+                tx,
+                batch.pending,
+                self._router,
+                self._graph,
+                window=self._rules.topology_window,
+                most=self._rules.topology_services,
+                now=batch.now,
+            )
+        found = batch.near.incident_of(node)
+        incident = None if found is None else await tx.incident(found)
+        if incident is None:
+            return None
+        draft = _drafted(incident, batch.drafts)
+        _log.debug("joined_by_topology", incident=incident.short_id, service=node.service)
+        # Whoever waits for this service's alerts hears of them, wherever the first alert went.
+        rooms = tuple(dict.fromkeys((*draft.incident.route.rooms, *routed.route.rooms)))
+        draft.incident = replace(draft.incident, route=replace(draft.incident.route, rooms=rooms))
+        return draft
 
     def _correlation(self, alert: Alert) -> dict[str, str]:
         return correlation_of(alert, self._rules.correlation_labels)
@@ -261,6 +298,22 @@ class Intake:
                 )
             )
         return incident
+
+
+def _drafted(incident: Incident, drafts: dict[IncidentId, _Draft]) -> _Draft:
+    return drafts.setdefault(incident.id, _Draft(incident=incident, is_new=False, was_quiet=incident.quiet))
+
+
+async def _incident_of_before(tx: Transaction, alert: Alert, resolved_after: datetime) -> Incident | None:
+    """Where this very alert belonged before: it may have joined an incident of another group and service."""
+    found = await tx.incident_of_firing(alert.source, alert.fingerprint)
+    if found is None:
+        found = await tx.incident_with_fingerprint(alert.fingerprint)
+        if found is None or found.source != alert.source:
+            return None
+    lately = found.resolved_at is not None and found.resolved_at > resolved_after
+    over = found.state is IncidentState.RESOLVED and not lately
+    return None if over or found.state is IncidentState.CLOSED else found
 
 
 async def _ignore(tx: Transaction, ids: Sequence[AlertId], reason: str) -> None:
@@ -329,38 +382,4 @@ def _opened(incident: Incident) -> IncidentOpened:
         severity=incident.severity.value,
         route=incident.route.name,
         mode=incident.route.mode.value,
-    )
-
-
-def hand_made_alert(text: str, *, actor: str, event_id: str, at: datetime, now: datetime) -> Alert:
-    """An alert for an investigation that a person asked for in words; the same event makes the same alert."""
-    fingerprint = f"manual:{event_id}"
-    return Alert(
-        source=MANUAL_SOURCE,
-        fingerprint=fingerprint,
-        status=AlertStatus.FIRING,
-        name="ManualInvestigation",
-        severity=Severity.WARNING,
-        labels={REQUESTED_BY: actor},
-        annotations={"summary": text},
-        starts_at=at,
-        received_at=now,
-        group_key=fingerprint,
-    )
-
-
-def synthetic_alert(name: str, *, firing: bool, summary: str, since: datetime, now: datetime) -> Alert:
-    """An alert the bot raises about itself or about silence where a heartbeat should be."""
-    return Alert(
-        source="assent",
-        fingerprint=f"assent:{name}",
-        status=AlertStatus.FIRING if firing else AlertStatus.RESOLVED,
-        name=name.split(":", 1)[0],
-        severity=Severity.CRITICAL,
-        labels={"alertname": name.split(":", 1)[0], "heartbeat": name.split(":", 1)[-1]},
-        annotations={"summary": summary},
-        starts_at=since,
-        received_at=now,
-        ends_at=None if firing else now,
-        group_key=f"assent:{name}",
     )

@@ -15,6 +15,7 @@ from bot.domain.audit import EvidenceTaken, IncidentMoved, InvestigationFinished
 from bot.domain.clock import Clock
 from bot.domain.diagnosis import Band, Cost, Diagnosis, DiagnosisVerdict, Gap, Origin
 from bot.domain.evidence import Evidence, kept
+from bot.domain.graph import EDGE_LIFE
 from bot.domain.ids import DiagnosisId, IncidentId, RandomToken, new_id
 from bot.domain.incident import Incident, IncidentState, Mode
 from bot.ports import IncidentStore, Job, JobKind, Transaction
@@ -149,6 +150,8 @@ class Investigating:
                 return
             await tx.add_evidence(incident.id, incident.run, [kept(item) for item in investigation.evidence])
             await tx.add_diagnosis(diagnosis)
+            if investigation.edges:
+                await tx.keep_edges(investigation.edges, now - EDGE_LIFE)
             await tx.record(*self._events(incident, investigation))
             to = _state_after(diagnosis)
             moved = incident.moved(to, now)

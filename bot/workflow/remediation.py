@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from approvals.blast import with_dependents
 from approvals.catalogue import build_proposal
 from approvals.model import ApprovalRequest, Decision, DecisionKind, RequestState, Requirement
 from approvals.policy import PolicyGuard, PolicyQuestion, RiskSettings, compute_risk
@@ -19,6 +20,7 @@ from bot.domain.clock import Clock, to_rfc3339
 from bot.domain.diagnosis import Diagnosis, SuggestedAction
 from bot.domain.errors import InputError, Unavailable
 from bot.domain.evidence import Evidence
+from bot.domain.graph import EDGE_LIFE
 from bot.domain.ids import Digest, IncidentId, PersonId, ProposalId, RandomToken, RequestId, new_id
 from bot.domain.incident import Incident, IncidentState
 from bot.domain.outcome import ExecutionResult
@@ -33,9 +35,9 @@ from bot.domain.proposal import (
 )
 from bot.messages.words import CALIBRATION
 from bot.ports import IncidentStore, Job, JobKind, Reading, Transaction
-from bot.workflow.intake import MANUAL_SOURCE, REQUESTED_BY
 from bot.workflow.investigation import evidence_digest
 from bot.workflow.moving import move
+from bot.workflow.own_alerts import MANUAL_SOURCE, REQUESTED_BY
 
 _HOUR = timedelta(hours=1)
 
@@ -203,7 +205,7 @@ class Remediating:
             action = Action(
                 name=spec.name, executor=spec.executor, params=spec.check_params(suggestion.params)
             )
-            target = await inspector.locate(action)
+            target = await self._with_dependents(await inspector.locate(action))
             dry_run = await inspector.dry_run(action, target)
         except (InputError, Unavailable) as error:
             return self._remediation(incident, RemediationKind.UNAVAILABLE, str(error))
@@ -244,6 +246,10 @@ class Remediating:
             proposal=proposal,
             decision=await self._decide(incident, diagnosis, spec, action, target, proposal, now),
         )
+
+    async def _with_dependents(self, target: Target) -> Target:
+        async with self._store.reading() as rows:
+            return with_dependents(target, await rows.edges(self._clock.now() - EDGE_LIFE))
 
     async def _decide(
         self,

@@ -103,10 +103,20 @@ def _whole_words(text: str, span: tuple[int, int]) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Owned:
+    """Who is to be told of a service, as declared."""
+
+    team: str | None = None
+    rooms: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Router:
     """Routes alerts. An alert no rule matches goes to the default rooms and is investigated, unless it
     is only for information: then it is ignored.
 
+    ``owners`` says whose a service is: its rooms hear too where neither route nor label names rooms, and its
+    team is named where neither names one.
     ``rooms`` maps what a label may call a room (its name, its id) to the room's name. Labels steer within
     what is configured: ``agentic: "false"`` turns an investigation into a notification, ``team`` names
     another owner, ``matrix_room`` another room, ``channel: digest`` keeps it out of the rooms,
@@ -116,17 +126,22 @@ class Router:
     rules: Sequence[RoutingRule]
     default_rooms: tuple[str, ...]
     rooms: Mapping[str, str] = field(default_factory=dict)
+    owners: Mapping[str, Owned] = field(default_factory=dict)
 
     def route(self, alert: Alert) -> Routed:
         rule = next((rule for rule in self.rules if rule.matches(alert)), None)
         route = rule.route if rule is not None else Route(name="default")
-        if not route.rooms:
-            route = replace(route, rooms=self.default_rooms)
-        route, notes = self._steered(route, alert)
         found = rule.found_in(alert) if rule is not None else {}
+        service = service_of(alert, found)
+        owned = self.owners.get(service or "", Owned())
+        if not route.rooms:
+            route = replace(route, rooms=tuple(dict.fromkeys((*self.default_rooms, *owned.rooms))))
+        if route.team is None and owned.team is not None:
+            route = replace(route, team=owned.team)
+        route, notes = self._steered(route, alert)
         return Routed(
             route=route,
-            service=service_of(alert, found),
+            service=service,
             environment=environment_of(alert, rule, found),
             entity=entity_of(found),
             ignored=_ignored(alert, rule),

@@ -22,9 +22,9 @@ from bot.domain.outcome import (
 )
 from bot.domain.proposal import Proposal
 from bot.ports import IncidentStore, Job, JobKind, Transaction
-from bot.workflow.intake import MANUAL_SOURCE
 from bot.workflow.memory import remember
 from bot.workflow.moving import move
+from bot.workflow.own_alerts import MANUAL_SOURCE
 
 _STATE_AFTER = {
     OutcomeVerdict.VERIFIED: IncidentState.RESOLVED,

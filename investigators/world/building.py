@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from bot.domain.alert import Alert
 from bot.domain.evidence import Change, Evidence, TraceSpan
+from bot.domain.graph import Edge, Graph, Owner
 from investigators.queries import (
     SECURITY_MARKS,
     ChangeQuery,
@@ -22,7 +23,6 @@ from investigators.queries import (
 )
 from investigators.templates import Level, level_of
 from investigators.world.cluster import WORKLOADS, Cluster, Thing
-from investigators.world.graph import Edge, Graph
 from investigators.world.world import Line, Track, World, index_lines, service_of_pod
 
 _SERVICE_LABELS = (
@@ -196,23 +196,29 @@ def _line_order(line: Line) -> float:
 def _graph(cluster: Cluster, answers: Sequence[tuple[Query, Evidence]], spans: Sequence[TraceSpan]) -> Graph:
     kinds: dict[str, str] = {}
     edges: list[Edge] = []
+    owners: dict[str, Owner] = {}
     for query, evidence in answers:
         if isinstance(query, GraphQuery) and evidence.usable:
-            _declared(evidence, kinds, edges)
+            _told(evidence, kinds, edges, owners)
     edges += _observed(spans)
     edges += _from_cluster(cluster, kinds)
-    return Graph.build(kinds, edges)
+    return Graph.build(kinds, edges, owners)
 
 
-def _declared(evidence: Evidence, kinds: dict[str, str], edges: list[Edge]) -> None:
+def _told(evidence: Evidence, kinds: dict[str, str], edges: list[Edge], owners: dict[str, Owner]) -> None:
     for record in evidence.records:
         source, target = str(record.get("from") or ""), str(record.get("to") or "")
         if source:
             kinds.setdefault(source, str(record.get("from_kind") or "service"))
+        owner = Owner(team=str(record.get("team") or ""), person=str(record.get("owner") or ""))
+        if source and str(owner):
+            owners.setdefault(source, owner)
         if not target:
             continue
         kinds.setdefault(target, str(record.get("to_kind") or "service"))
-        seen = record.get("seen_at")
+        seen, declared = record.get("seen_at"), bool(record.get("declared"))
+        # What a source reads now it says now; what a person wrote down is as old as that.
+        read_at = None if declared else evidence.taken_at
         moment = seen if isinstance(seen, int | float) and 0 <= seen < _FAR_FUTURE else None
         edges.append(
             Edge(
@@ -220,8 +226,9 @@ def _declared(evidence: Evidence, kinds: dict[str, str], edges: list[Edge]) -> N
                 target=target,
                 kind=str(record.get("kind") or "calls"),
                 origin=str(record.get("origin") or evidence.source),
-                seen_at=None if moment is None else datetime.fromtimestamp(moment, UTC),
+                seen_at=read_at if moment is None else datetime.fromtimestamp(moment, UTC),
                 evidence_id=evidence.id,
+                declared=declared,
             )
         )
 
@@ -296,4 +303,11 @@ def _backends(ingress: Thing) -> set[str]:
 
 
 def _edge(source: str, target: str, kind: str, origin: str, thing: Thing) -> Edge:
-    return Edge(source=source, target=target, kind=kind, origin=origin, evidence_id=thing.evidence.id)
+    return Edge(
+        source=source,
+        target=target,
+        kind=kind,
+        origin=origin,
+        seen_at=thing.evidence.taken_at,
+        evidence_id=thing.evidence.id,
+    )

@@ -24,6 +24,7 @@ from approvals.statement import sign_approval, sign_review
 from bot.domain.alert import Criticality, Severity
 from bot.domain.audit import ExecutionClaimed, ExecutionUnknown, GateRefused, PolicyDecided
 from bot.domain.errors import IntegrityError, Unavailable
+from bot.domain.graph import Edge
 from bot.domain.ids import RequestId
 from bot.domain.incident import IncidentState
 from bot.domain.outcome import Execution, ExecutionState
@@ -494,6 +495,27 @@ async def test_7_a_policy_that_now_asks_for_a_stronger_gesture_stops(stand: Stan
     )
     refusal = await stand.refused(7, Refusal.POLICY_DENIED)
     assert "command or stronger" in refusal.detail
+
+
+def depending_on_web(count: int, *, age: timedelta = timedelta(0)) -> list[Edge]:
+    return [
+        Edge(source=f"s{n}", target="web", kind="calls", origin="spans", seen_at=START - age)
+        for n in range(count)
+    ]
+
+
+async def test_7_dependents_that_were_seen_after_the_card_count(stand: Stand) -> None:
+    stand.store.known_edges = depending_on_web(9)
+    assert isinstance(await stand.open(), Execution)
+    other = Stand(stand.keys, stand.engine)
+    other.store.known_edges = depending_on_web(10)
+    refusal = await other.refused(7, Refusal.POLICY_DENIED)
+    assert "command or stronger" in refusal.detail
+
+
+async def test_7_dependents_not_seen_for_a_week_do_not_count(stand: Stand) -> None:
+    stand.store.known_edges = depending_on_web(10, age=timedelta(days=8))
+    assert isinstance(await stand.open(), Execution)
 
 
 async def test_7_criticality_that_an_alert_claimed_after_the_card_counts(stand: Stand) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import pytest
 
 from tests.contracts.store_approvals import ApprovalContract, GateContract, LedgerContract
+from tests.contracts.store_graph import GraphContract
 from tests.contracts.store_incidents import IncidentContract
 from tests.contracts.store_memory import MemoryContract
 from tests.contracts.store_nouns import AnyStore, StillClock, StoreWorld, Woken
@@ -24,6 +25,7 @@ __all__ = ["AnyStore", "StillClock", "StoreContract", "StoreWorld", "Woken"]
 class StoreContract(
     IncidentContract,
     MemoryContract,
+    GraphContract,
     ApprovalContract,
     GateContract,
     LedgerContract,

@@ -24,6 +24,7 @@ from bot.domain.audit import AuditEvent, SwitchTurned
 from bot.domain.chat import ROOT_SLOT, Delivery, DeliveryOp, MessageRef
 from bot.domain.diagnosis import Band, Citation, Diagnosis, DiagnosisVerdict, Origin
 from bot.domain.evidence import Evidence, EvidenceStatus, Sample, Series, Window
+from bot.domain.graph import Edge
 from bot.domain.ids import (
     AlertId,
     DiagnosisId,
@@ -198,6 +199,23 @@ def past_incident(number: int = 1, **changes: object) -> PastIncident:
         quality=0.8,
     )
     return replace(made, **changes)  # type: ignore[arg-type]  # the tests name fields of PastIncident
+
+
+def edge(source: str, target: str, **changes: object) -> Edge:
+    made = Edge(
+        source=source,
+        target=target,
+        kind="calls",
+        origin="spans",
+        seen_at=NOW,
+        source_kind="service",
+        target_kind="service",
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]  # the tests name fields of Edge
+
+
+def declared_edge(source: str, target: str) -> Edge:
+    return edge(source, target, origin="configuration", seen_at=None, declared=True)
 
 
 CANONICAL = b'{"action":"process.restart","params":{"process":"leaky"}}'

@@ -11,6 +11,7 @@ from approvals.ports import GateCase, Switch
 from bot.domain.audit import AuditEvent
 from bot.domain.clock import Clock
 from bot.domain.errors import StaleWrite
+from bot.domain.graph import Edge
 from bot.domain.ids import ExecutionId, RequestId
 from bot.domain.incident import Incident, IncidentState
 from bot.domain.outcome import Execution, ExecutionResult, ExecutionState
@@ -44,6 +45,7 @@ class MemoryGateStore:
         self.executions: dict[ExecutionId, Execution] = {}
         self.earlier_executions: list[tuple[str, datetime]] = []
         self.events: list[AuditEvent] = []
+        self.known_edges: list[Edge] = []
         self._clock = clock
 
     async def switch(self) -> Switch:
@@ -55,6 +57,10 @@ class MemoryGateStore:
     async def recent_executions(self, target: str, since: datetime) -> int:
         ours = [(self.proposal.target.name, execution.claimed_at) for execution in self.executions.values()]
         return sum(name == target and at >= since for name, at in [*self.earlier_executions, *ours])
+
+    async def edges(self, seen_after: datetime) -> Sequence[Edge]:
+        known = [e for e in self.known_edges if e.declared or (e.seen_at and e.seen_at > seen_after)]
+        return sorted(known, key=lambda edge: not edge.declared)
 
     async def gate_case(self, request_id: RequestId) -> GateCase | None:
         if request_id != self.request.id:

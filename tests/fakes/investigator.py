@@ -15,6 +15,7 @@ from bot.domain.diagnosis import (
     SuggestedAction,
 )
 from bot.domain.evidence import Evidence, EvidenceStatus, Window, content_digest
+from bot.domain.graph import Edge
 from bot.domain.ids import DiagnosisId, EvidenceId, new_id
 from investigators.ports import Case, Investigation
 
@@ -23,13 +24,15 @@ from investigators.ports import Case, Investigation
 class ScriptedInvestigator:
     """Diagnoses a leak in ``process`` and suggests its restart; without one it is inconclusive.
 
-    ``hold`` can be cleared to keep investigations waiting; ``fails`` raises instead of answering.
+    ``edges`` are what it saw of the service graph. ``hold`` can be cleared to keep investigations waiting;
+    ``fails`` raises instead of answering.
     """
 
     process: str | None = "cart"
     action: str = "process.restart"
     params: dict[str, str | int] | None = None
     fails: bool = False
+    edges: tuple[Edge, ...] = ()
     hold: asyncio.Event = field(default_factory=asyncio.Event)
     cases: list[Case] = field(default_factory=list)
 
@@ -66,6 +69,7 @@ class ScriptedInvestigator:
         known = self.process is not None
         return Investigation(
             evidence=(evidence,),
+            edges=self.edges,
             diagnosis=Diagnosis(
                 id=DiagnosisId(new_id("dia")),
                 incident_id=case.incident.id,

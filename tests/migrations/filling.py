@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 from adapters.storage import open_store
@@ -21,7 +22,9 @@ from tests.contracts.store_nouns import (
     StillClock,
     Woken,
     alert,
+    declared_edge,
     delivery,
+    edge,
     event,
     execution,
     incident,
@@ -57,6 +60,8 @@ async def fill(path: Path) -> None:
                 )
             )
             await tx.remember(past_incident())
+            await tx.keep_edges([edge("checkout", "db")], NOW - timedelta(days=7))
+            await tx.declare_edges([declared_edge("web", "checkout")], NOW)
             await tx.beat("Watchdog", NOW)
             await tx.set_switch(Switch(paused=True, actor="ada", reason="test"), NOW)
             await tx.put(delivery("a1", DeliveryOp.OPEN_THREAD))

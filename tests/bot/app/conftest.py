@@ -39,6 +39,7 @@ def config_text(
     *,
     execution: bool = True,
     room: str = "ops",
+    more_rooms: str = "",
     verify: str = "[200ms, 600ms, 1500ms, 3s, 6s, 15s, 40s]",
 ) -> str:
     return f"""
@@ -49,7 +50,7 @@ sources:
   - {{name: alertmanager, kind: alertmanager, auth: {{bearer: {TOKEN}}}}}
 chat:
   matrix: {{homeserver: "http://127.0.0.1:1", user_id: "@bot:room", access_token: token-of-the-bot-0123}}
-  rooms: [{{name: {room}, matrix: "!room:fake"}}]
+  rooms: [{{name: {room}, matrix: "!room:fake"}}{more_rooms}]
   default_rooms: [{room}]
 people:
   - id: ana
@@ -84,6 +85,7 @@ class World:
     execution: bool = True
     acting: str = "process"
     room_name: str = "ops"
+    more_rooms: str = ""
     verify: str = "[200ms, 600ms, 1500ms, 3s, 6s, 15s, 40s]"
     open_chats: OpenChats | None = None
     wrap_store: Callable[[SqlStore], Any] = lambda store: store
@@ -108,6 +110,7 @@ class World:
                 execution=self.execution,
                 verify=self.verify,
                 room=self.room_name,
+                more_rooms=self.more_rooms,
             ),
             {},
             base=self.directory,
@@ -124,6 +127,7 @@ class World:
                 execution=self.execution,
                 verify=self.verify,
                 room=self.room_name,
+                more_rooms=self.more_rooms,
             )
         )
         return path

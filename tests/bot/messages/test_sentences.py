@@ -41,6 +41,7 @@ from bot.domain.diagnosis import (
     Ticket,
 )
 from bot.domain.evidence import Evidence, EvidenceStatus, Fact, FactVerdict, Window
+from bot.domain.graph import Dependents
 from bot.domain.ids import (
     AlertId,
     DiagnosisId,
@@ -68,6 +69,7 @@ from bot.domain.past import Recurrence
 from bot.domain.proposal import Action, DryRun, Proposal, Remediation, RemediationKind, Risk, Target
 from bot.messages import approval, incident, replies
 from bot.messages.view import IncidentView, RequestView
+from bot.messages.words import date_time
 from tests.fakes.room import as_text
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
@@ -451,6 +453,31 @@ def test_a_card_shows_the_action_the_digest_binds_and_no_prose_in_its_place() ->
     shown = as_text(approval.approval_card(INCIDENT, REQUEST_VIEW, ()))
     for needed in ("process.restart", "process=cart", "4711@1795221600", "1a2b3c4d", "low"):
         assert needed in shown
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        (Dependents(), "Dependents: no dependents seen, which does not mean that nothing depends on it"),
+        (Dependents(names=("web",)), "Dependents: 1 service is known to depend on it (declared): web"),
+        (
+            Dependents(names=("jobs", "web"), seen_at=NOW, more=5),
+            "Dependents: 7 services are known to depend on it "
+            f"(last seen {date_time(NOW)}): jobs, web and 5 more",
+        ),
+    ],
+)
+def test_a_card_says_how_many_services_are_known_to_depend_on_the_target(
+    known: Dependents, said: str
+) -> None:
+    target = replace(PROPOSAL.target, dependents=known)
+    view = replace(REQUEST_VIEW, proposal=replace(PROPOSAL, target=target))
+    assert said in as_text(approval.approval_card(INCIDENT, view, ())).splitlines()
+
+
+def test_a_card_of_before_anybody_looked_says_nothing_of_dependents() -> None:
+    assert PROPOSAL.target.dependents is None
+    assert "Dependents" not in as_text(approval.approval_card(INCIDENT, REQUEST_VIEW, ()))
 
 
 def test_outside_text_cannot_ping_a_room() -> None:

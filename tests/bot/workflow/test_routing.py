@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from bot.domain.alert import Alert, AlertStatus, Severity
 from bot.domain.incident import Mode, Route
-from bot.workflow.routing import Routed, Router, RoutingRule, anchored, word_pattern
+from bot.workflow.routing import Owned, Routed, Router, RoutingRule, anchored, word_pattern
 
 
 def alert(
@@ -185,3 +185,32 @@ def test_a_label_can_choose_among_configured_rooms_and_no_other() -> None:
 def test_the_digest_channel_is_remembered() -> None:
     assert routed([], alert(channel="Digest")).digest
     assert not routed([], alert(channel="page")).digest
+
+
+OWNERS = {"cart": Owned(team="shop", rooms=("shop", "lobby")), "db": Owned(team="storage")}
+
+
+def owned_route(rules: list[RoutingRule], subject: Alert) -> Route:
+    rooms = {"war-room": "war-room"}
+    return Router(rules=rules, default_rooms=("lobby",), rooms=rooms, owners=OWNERS).route(subject).route
+
+
+def test_the_rooms_of_a_service_hear_too_where_no_route_names_rooms() -> None:
+    route = owned_route([], alert(service="cart"))
+    assert (route.rooms, route.team) == (("lobby", "shop"), "shop")
+    roomless = [rule("all", route=Route(name="all"))]
+    assert owned_route(roomless, alert(service="cart")).rooms == ("lobby", "shop")
+    assert owned_route([], alert(service="db")).rooms == ("lobby",)
+    assert owned_route([], alert(service="mail")).team is None
+
+
+def test_a_route_or_a_label_that_names_rooms_decides_alone() -> None:
+    assert owned_route([rule("all")], alert(service="cart")).rooms == ("ops",)
+    assert owned_route([], alert(service="cart", matrix_room="war-room")).rooms == ("war-room",)
+
+
+def test_a_declared_team_gives_way_to_the_route_and_the_route_to_the_label() -> None:
+    rules = [rule("all", route=Route(name="all", team="web"))]
+    assert owned_route([], alert(service="db")).team == "storage"
+    assert owned_route(rules, alert(service="db")).team == "web"
+    assert owned_route(rules, alert(service="db", team="night")).team == "night"
