@@ -7,6 +7,7 @@ lines come in bursts, so this is a weak witness: an error that is new says much,
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,9 +22,17 @@ from investigators.world.world import Line
 
 _BAD = frozenset({"error", "err", "fatal", "critical", "crit", "panic", "severe", "emergency", "alert"})
 _WARNINGS = frozenset({"warn", "warning"})
-_MOST = 12.0
-_WARNING, _PLAIN = (0.4, 5.0), (0.15, 3.0)
+_ERROR, _WARNING, _PLAIN = (1.0, 12.0), (0.4, 5.0), (0.15, 3.0)
 """Weight, and the nats that one kind of line can be worth, however often it comes."""
+_ANOTHER = re.compile(
+    r"connection (?:refused|reset|timed? ?out|closed|aborted)|econn(?:refused|reset)|etimedout|enotfound"
+    r"|time(?:d ?|-)?out|deadline ?exceeded|unreachable|unavailable|no route to host|no such host"
+    r"|reset by peer|name resolution|(?:resolve|unknown) ?host|broken pipe|bad gateway|upstream|downstream"
+    r"|dial tcp|(?:cannot|could not|unable to|failed to|can't) (?:connect|reach|call|contact|resolve)"
+    r"|(?:returned|answered|responded|responds|replied)\b|circuit ?breaker",
+    re.IGNORECASE,
+)
+"""A line that says somebody else failed speaks against whoever that is; rules that read it charge them."""
 _LEAST = 2
 _OFTEN = 2.0
 _NOTABLE = 2.0
@@ -97,11 +106,12 @@ def talk(healthy: Period, incident: Period, graph: Graph) -> tuple[Talk, ...]:
             # Of a service that says nothing, nobody knows whether it was asked anything.
             if after[kind] < before[kind] * work and not (whole and after):
                 continue
-            strength = _strength(kind[0], before[kind], after[kind], work)
+            text = vocabulary.text(kind[1])
+            strength = _strength(kind[0], text, before[kind], after[kind], work)
             if strength >= _NOTABLE:
                 found.append(
                     Shift(
-                        text=vocabulary.text(kind[1]),
+                        text=text,
                         level=kind[0],
                         before=60 * before[kind] * work / now_s,
                         now=60 * after[kind] / now_s,
@@ -174,9 +184,11 @@ def _work(
     return median(ratios) if ratios else time
 
 
-def _strength(level: str, before: int, now: int, work: float) -> float:
+def _strength(level: str, text: str, before: int, now: int, work: float) -> float:
     """Nats by which a kind of line is commoner, or (no error) rarer, than the work explains."""
-    weight, most = (1.0, _MOST) if level in _BAD else _WARNING if level in _WARNINGS else _PLAIN
+    weight, most = _ERROR if level in _BAD else _WARNING if level in _WARNINGS else _PLAIN
+    if _ANOTHER.search(text):
+        return 0.0
     expected = before * work
     if now <= expected:
         if level in _BAD or level in _WARNINGS or before < _LEAST_USUAL or now > _RARE * expected:

@@ -81,6 +81,21 @@ def test_errors_count_most_then_warnings_then_plain_lines() -> None:
     assert len(set(amounts)) == 3
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "dial tcp 10.0.0.7:5432: connect: connection refused",
+        "java.net.SocketTimeoutException: Read timed out",
+        "rpc error: code = Unavailable desc = no healthy upstream",
+        "context deadline exceeded",
+        "cart returned 503",
+        "getaddrinfo ENOTFOUND cart",
+    ],
+)
+def test_an_error_that_says_somebody_else_failed_speaks_not_against_who_says_it(text: str) -> None:
+    assert heard(usual(), now((*REQUEST, 60), (*STORED, 30), ("error", text, 30))) == {}
+
+
 def test_no_kind_of_line_counts_without_end() -> None:
     flood = heard(usual(), now(("error", "no space", 5000)))
     assert flood["cart"].shifts[0].strength <= 12.0
@@ -110,8 +125,8 @@ def test_too_short_a_time_before_says_nothing() -> None:
 
 def test_errors_at_a_caller_are_explained_by_those_of_what_it_calls() -> None:
     said = (
-        now((*REQUEST, 60), (*STORED, 30), ("error", "cannot reach the store", 20), service="cart"),
-        now((*REQUEST, 60), (*STORED, 30), ("error", "cart answered 500", 20), service="front"),
+        now((*REQUEST, 60), (*STORED, 30), ("error", "no space on device", 20), service="cart"),
+        now((*REQUEST, 60), (*STORED, 30), ("error", "checkout is broken", 20), service="front"),
     )
     found = heard(usual("cart"), usual("front"), *said, edges=[("front", "cart")])
     assert found["cart"].amount > 2 * found["front"].amount
