@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import Integer, bindparam, delete, or_, select, text, tuple_
+from sqlalchemy import Integer, and_, bindparam, delete, or_, select, text, tuple_
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from adapters.storage.rows import Rows
@@ -22,7 +22,7 @@ _NEWEST_FIRST = (edges.c.seen_at.desc(), *_KEY)
 
 _KNOWN = (
     select(*(edges.c[name] for name in _NAMES))
-    .where(or_(_DECLARED, edges.c.seen_at > bindparam("after")))
+    .where(or_(_DECLARED, and_(_SEEN, edges.c.seen_at > bindparam("after"))))
     .order_by(edges.c.declared.desc(), *_NEWEST_FIRST)
 )
 _insert = upsert(edges).values({name: bindparam(name) for name in _NAMES})

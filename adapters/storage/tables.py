@@ -311,6 +311,7 @@ edges = Table(
     _text("origin"),
     _text("seen_at"),
 )
+Index("ix_edges_seen", edges.c.declared, edges.c.seen_at)
 
 inbox = Table(
     "inbox",

@@ -22,3 +22,4 @@ def upgrade() -> None:
         sa.Column("seen_at", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("source", "target", "kind", "declared", name=op.f("pk_edges")),
     )
+    op.create_index("ix_edges_seen", "edges", ["declared", "seen_at"], unique=False)
