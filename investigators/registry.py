@@ -114,8 +114,8 @@ def _follow_up(
 def judge(pack: Pack, rules: Rules | None = None) -> Findings:
     """Everything between the evidence and the words: pure, except that a broken rule is logged."""
     rules = rules or Rules()
-    world = _world(pack)
     trouble: dict[Gap, None] = {}
+    world = _sound_world(pack, trouble)
     located = _guarded("locate", partial(locate, world, rules.compare), Located(), trouble)
     raw = [*_entity_facts(pack, rules.entity, trouble), *_world_facts(world, rules.world, trouble)]
     raw += located.facts
