@@ -19,9 +19,11 @@ from investigators.facts.platform.machine_faults import CONTROL_PLANE
 from investigators.facts.spread import Spread, spread_of
 from investigators.hypotheses import (
     CONFLICT_CAP,
+    SYMPTOM,
     Candidate,
     Conflict,
     combined,
+    demoted,
     families_of,
 )
 from investigators.signals.locate import Located
@@ -29,7 +31,6 @@ from investigators.world.world import World
 
 _MOST = 0.98
 _SUPPORT = 0.02
-_SYMPTOM = 0.6
 _FAR = 0.6
 """Nearness of what depends on the alert's object, rather than the other way round."""
 _UNRELATED = 0.5
@@ -159,8 +160,8 @@ def _candidate(
 ) -> Candidate:
     name, kind, fault = key
     lead = max(direct, key=lambda fact: fact.confidence)
-    score = combined(direct, evidence) * FAULTS[fault].weight
-    score *= place.nearness(name, kind)
+    nearness = place.nearness(name, kind)
+    score = combined(direct, evidence) * FAULTS[fault].weight * nearness
     pointed = place.pointed_at(name, kind)
     if pointed is not None:
         # What objects say of themselves needs little pointing at; what is only compared needs it all.
@@ -185,6 +186,7 @@ def _candidate(
         supporting=tuple(supporting),
         families=families_of((*direct, *supporting), evidence),
         conflicted=disputed,
+        nearness=nearness,
     )
 
 
@@ -196,19 +198,14 @@ def _demoted(world: World, candidates: Sequence[Candidate]) -> list[Candidate]:
         c.hypothesis.object: world.graph.distances(c.hypothesis.object, upstream=True) for c in ordered
     }
     for candidate in ordered:
-        explained = any(
-            _brings_about(other, candidate, upstream)
+        causes = [
+            other
             for other in ordered
-            if other is not candidate and other.hypothesis.score >= candidate.hypothesis.score * _SYMPTOM
-        )
-        if explained:
-            hypothesis = candidate.hypothesis
-            candidate = replace(
-                candidate,
-                hypothesis=replace(hypothesis, score=round(hypothesis.score * _SYMPTOM, 3)),
-                explained=True,
-            )
-        result.append(candidate)
+            if other is not candidate
+            and other.hypothesis.score >= candidate.hypothesis.score * SYMPTOM
+            and _brings_about(other, candidate, upstream)
+        ]
+        result.append(demoted(candidate, causes))
     return result
 
 

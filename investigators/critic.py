@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from bot.domain.evidence import Fact, FactVerdict
 from investigators.hypotheses import Candidate, concerns
 from investigators.ranking import human_time
+from investigators.refutations import REFUTATIONS, Grounds, chronic
 
 _CLEARLY = 0.2
 """An absence must be this much surer than the finding to refute it; nearer than that is a conflict."""
@@ -34,18 +35,46 @@ class Verdict:
     refuted: tuple[Candidate, ...]
 
 
-def criticise(candidates: Sequence[Candidate], raw: Sequence[Fact]) -> Verdict:
-    """``raw`` are the facts before conflicts were capped: how sure each rule was by itself."""
-    standing: list[Candidate] = []
-    refuted: list[Candidate] = []
+def criticise(
+    candidates: Sequence[Candidate], raw: Sequence[Fact], grounds: Grounds | None = None
+) -> Verdict:
+    """``raw`` are the facts before conflicts were capped: how sure each rule was by itself. Without
+    ``grounds`` only facts are held against each other."""
+    reasons: dict[tuple[str, str], str] = {}
     for candidate in candidates:
         reason = next((text for test in _TESTS if (text := test(candidate, raw))), None)
-        if reason is None:
-            standing.append(candidate)
-        else:
-            hypothesis = replace(candidate.hypothesis, refuted_by=reason)
-            refuted.append(replace(candidate, hypothesis=hypothesis))
-    return Verdict(standing=tuple(standing), refuted=tuple(refuted))
+        if reason is None and grounds is not None and candidate.of_world:
+            reason = next((text for test in REFUTATIONS if (text := test(candidate, grounds))), None)
+        if reason is not None:
+            reasons[candidate.key] = reason
+    standing = _lifted([one for one in candidates if one.key not in reasons], reasons)
+    if grounds is not None:
+        old = {
+            candidate.key: reason
+            for candidate in standing
+            if candidate.of_world and (reason := chronic(candidate, standing, grounds))
+        }
+        reasons |= old
+        standing = _lifted([one for one in standing if one.key not in old], reasons)
+    refuted = tuple(
+        replace(one, hypothesis=replace(one.hypothesis, refuted_by=reasons[one.key]))
+        for one in candidates
+        if one.key in reasons
+    )
+    return Verdict(standing=standing, refuted=refuted)
+
+
+def _lifted(standing: Sequence[Candidate], fallen: Mapping[tuple[str, str], str]) -> tuple[Candidate, ...]:
+    """What was the symptom of fallen causes only is nobody's symptom, and ranks by itself again."""
+    lifted = [
+        replace(one, hypothesis=replace(one.hypothesis, score=one.alone), symptom_of=(), alone=0.0)
+        if one.symptom_of and all(cause in fallen for cause in one.symptom_of)
+        else one
+        for one in standing
+    ]
+    if lifted == list(standing):
+        return tuple(standing)
+    return tuple(sorted(lifted, key=lambda c: (-c.hypothesis.score, c.hypothesis.fault, c.hypothesis.object)))
 
 
 def _outweighed(candidate: Candidate, raw: Sequence[Fact]) -> str | None:

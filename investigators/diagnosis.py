@@ -17,6 +17,8 @@ from bot.domain.diagnosis import (
     DiagnosisVerdict,
     Gap,
     Origin,
+    PerspectiveState,
+    PerspectiveView,
     Similar,
     SuggestedAction,
     Suspect,
@@ -25,6 +27,7 @@ from bot.domain.evidence import Evidence, EvidenceStatus, Fact, FactVerdict
 from bot.domain.graph import Graph
 from bot.domain.ids import DiagnosisId, EvidenceId
 from investigators.actions import STEPS, suggest
+from investigators.bands import band_of, families_by_id, too_weak
 from investigators.critic import Verdict
 from investigators.dependents import DEPENDENTS_AFFECTED
 from investigators.entities import Entity
@@ -34,47 +37,30 @@ from investigators.hypotheses import CONFLICT_CAP, WEIGHTS, Candidate, Conflict
 from investigators.pack import Pack
 from investigators.ports import Case
 from investigators.queries import RunbookQuery, TicketQuery
+from investigators.reasons import Second, with_reasons
 from investigators.recurrence import comes_back, told
+from investigators.ruled_out import answered
 from investigators.synthesis import Synthesis
 from investigators.texts import answers_of, open_tickets, runbook_steps
+from investigators.words import cause_of, sentence, together
 
 _LEAST_SCORE = 0.35
-_CLOSE = 0.10
+_PLACES = 2
+_WORTH_A_LOOK = 0.2
 _CITATIONS = 12
 _SAID = 4
 """Places among them for what the log says anew or no longer."""
 _RULED_OUT = 12
 _HYPOTHESES = 20
-_NAMED = 6
 _SAFE_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
-
-TITLES: Mapping[str, str] = {
-    "process_crash": "the process crashed",
-    "process_stopped": "the process was stopped on purpose",
-    "process_not_running": "the process does not run",
-    "process_hang": "the process runs but does not respond",
-    "memory_growth": "memory keeps growing, as with a leak",
-    "memory_pressure": "the machine is short of memory",
-    "cpu_saturation": "CPU is saturated",
-    "disk_filling": "a filesystem is full or filling up",
-    "unit_failed": "a systemd unit failed",
-    "port_taken": "another process holds its port",
-    "process_high_memory": "a process takes much of the machine's memory",
-    "process_high_cpu": "a process uses whole cores",
-    "too_many_processes": "one program has a crowd of processes",
-    "zombie_processes": "ended processes are never waited for",
-    "fd_exhaustion": "file descriptors run out",
-    "target_down": "the target cannot be scraped",
-    "log_template_new": "a new kind of error appears in the log",
-    "log_errors": "the log holds errors",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
     """All that the reasoning came to. ``trouble`` are gaps of our own, such as a rule that failed;
     ``painless``: what the alert is about was looked at and is as it normally is; ``said``: what the log of
-    the likeliest cause says anew or no longer."""
+    the likeliest cause says anew or no longer; ``second``: a fault beside the first; ``objects``: what the
+    incident is about, as the world names it, and the nodes that is on."""
 
     pack: Pack
     facts: tuple[Fact, ...]
@@ -88,6 +74,9 @@ class Findings:
     said: tuple[Citation, ...] = ()
     synthesis: Synthesis = field(default_factory=Synthesis)
     graph: Graph = field(default_factory=Graph)
+    perspectives: tuple[PerspectiveView, ...] = ()
+    second: Second | None = None
+    objects: tuple[str, ...] = ()
 
 
 def write_diagnosis(findings: Findings, at: datetime, seconds: float, *, more_entities: int) -> Diagnosis:
@@ -95,12 +84,15 @@ def write_diagnosis(findings: Findings, at: datetime, seconds: float, *, more_en
     case = findings.pack.case
     evidence = {answer.evidence.id: answer.evidence for answer in findings.pack.answers}
     standing = [c for c in findings.verdict.standing if c.hypothesis.score >= _LEAST_SCORE]
-    top = standing[0] if standing else None
-    band = _band(top, standing)
+    top = standing[0] if standing and not too_weak(standing[0]) else None
+    disputed = any(view.against for view in findings.perspectives)
+    band = band_of(top, standing, families_by_id(findings.pack), disputed=disputed)
+    second = None if findings.second is None else findings.second.candidate
+    ranked = with_reasons(findings.verdict.standing, findings.verdict.refuted, second)
     gaps = _gaps(findings, more_entities)
     recurrence = _recurrence(findings.pack.case, top)
     suggestion, refusal = (None, None)
-    verdict = _verdict(findings, top, band)
+    verdict = _verdict(findings, top, band, weak=top is None and bool(standing))
     if top is not None and verdict in (DiagnosisVerdict.ACTION_NEEDED, DiagnosisVerdict.ACTION_SUGGESTED):
         suggestion, refusal = suggest(case, top, findings.facts, evidence)
     return Diagnosis(
@@ -110,16 +102,14 @@ def write_diagnosis(findings: Findings, at: datetime, seconds: float, *, more_en
         at=at,
         verdict=verdict,
         summary=_summary(findings, top, verdict, recurrence),
-        root_cause=None if top is None else _cause(top),
+        root_cause=None if top is None else cause_of(top),
         band=band,
         origin=Origin.RULES,
         citations=_citations(findings, top, evidence),
-        hypotheses=tuple(
-            c.hypothesis for c in (*findings.verdict.standing, *findings.verdict.refuted)
-        )[:_HYPOTHESES],
+        hypotheses=tuple(c.hypothesis for c in ranked)[:_HYPOTHESES],
         ruled_out=_ruled_out(findings),
         gaps=gaps,
-        steps=_steps(verdict, top, suggestion, refusal, recurrence, gaps),
+        steps=_steps(findings, verdict, top, suggestion, refusal, recurrence, gaps),
         facts=findings.facts,
         suggestion=suggestion,
         cost=Cost(seconds=seconds),
@@ -128,7 +118,8 @@ def write_diagnosis(findings: Findings, at: datetime, seconds: float, *, more_en
         similar=findings.similar,
         runbook=runbook_steps(answers_of(findings.pack, RunbookQuery)),
         tickets=open_tickets(answers_of(findings.pack, TicketQuery)),
-    )  # fmt: skip
+        perspectives=findings.perspectives,
+    )
 
 
 def _id(pack: Pack) -> str:
@@ -136,26 +127,8 @@ def _id(pack: Pack) -> str:
     return f"dia_{sha256(text.encode()).hexdigest()[:24]}"
 
 
-def _band(top: Candidate | None, standing: Sequence[Candidate]) -> Band:
-    """High needs two independent witnesses, one of them sure, no contradiction, and no rival nearby."""
-    if top is None:
-        return Band.LOW
-    score = top.hypothesis.score
-    sure = any(fact.confidence >= 0.7 for fact in top.direct)
-    rivals = [
-        other
-        for other in standing[1:]
-        if other.hypothesis.score >= score - _CLOSE
-        and other.hypothesis.fault not in {fact.kind for fact in top.supporting}
-    ]
-    if len(top.families) >= 2 and sure and score >= 0.8 and not top.conflicted and not rivals:
-        return Band.HIGH
-    if score >= 0.55 and not top.conflicted and (sure or len(top.families) >= 2 or not rivals):
-        return Band.MEDIUM
-    return Band.LOW
-
-
-def _verdict(findings: Findings, top: Candidate | None, band: Band) -> DiagnosisVerdict:
+def _verdict(findings: Findings, top: Candidate | None, band: Band, *, weak: bool) -> DiagnosisVerdict:
+    """``weak``: something was found that is not sure enough to be called a cause, nor to be passed over."""
     pack = findings.pack
     if not pack.entities:
         return DiagnosisVerdict.INCONCLUSIVE
@@ -165,7 +138,7 @@ def _verdict(findings: Findings, top: Candidate | None, band: Band) -> Diagnosis
             DiagnosisVerdict.NO_ACTION if top is not None or _looked(pack) else DiagnosisVerdict.INCONCLUSIVE
         )
     if top is None:
-        over = findings.painless or _passed(findings)
+        over = not weak and (findings.painless or _passed(findings))
         return DiagnosisVerdict.NO_ACTION if over else DiagnosisVerdict.INCONCLUSIVE
     return DiagnosisVerdict.ACTION_SUGGESTED if band is Band.LOW else DiagnosisVerdict.ACTION_NEEDED
 
@@ -180,17 +153,6 @@ def _passed(findings: Findings) -> bool:
     return bool(conditions) and all(fact.verdict is FactVerdict.ABSENT for fact in conditions)
 
 
-def _cause(top: Candidate) -> str:
-    hypothesis = top.hypothesis
-    return f"{hypothesis.object}: {_title(hypothesis.fault)}"
-
-
-def _title(fault: str) -> str:
-    if fault in TITLES:
-        return TITLES[fault]
-    return FAULTS[fault].title if fault in FAULTS else fault.replace("_", " ")
-
-
 def _summary(
     findings: Findings, top: Candidate | None, verdict: DiagnosisVerdict, recurrence: str | None
 ) -> str:
@@ -203,40 +165,36 @@ def _summary(
                 "Inconclusive: no cause stands up to the evidence at hand. Triage by hand is needed."
             )
     else:
-        parts.append(f"{_cause(top)}. {_sentence(top.hypothesis.statement, top.entity.subject)}")
-        parts += _together(findings.synthesis)
+        parts.append(f"{cause_of(top)}. {sentence(top.hypothesis.statement, top.entity.subject)}")
+        parts += together(findings.synthesis)
         if verdict is DiagnosisVerdict.NO_ACTION:
             parts.append("Every alert has resolved.")
         parts += [whose for whose in (_whose(findings, top),) if whose is not None]
-        parts += [_sentence(fact.detail, fact.subject) for fact in _scope(findings, top)[:1]]
+        parts += [sentence(fact.detail, fact.subject) for fact in _scope(findings, top)[:1]]
         touching = [c for c in findings.conflicts if top.hypothesis.fault in (c.one.kind, c.other.kind)]
         if top.conflicted and touching:
             parts.append(f"The evidence disagrees, so this counts for at most {CONFLICT_CAP:.2f}.")
+        parts += _beside(findings)
     if recurrence is not None:
         parts.append(recurrence)
     return " ".join(parts)
 
 
-def _together(synthesis: Synthesis) -> list[str]:
-    """Of an incident about several things: which of them the cause reaches, and what goes wrong beside it."""
-    parts = _dependents(synthesis.reached)
-    for one, reached in synthesis.apart:
-        statement = _sentence(one.hypothesis.statement, one.entity.subject)
-        parts += [f"A fault of its own is at {_cause(one)}. {statement}", *_dependents(reached)]
+def _beside(findings: Findings) -> list[str]:
+    """A second fault of its own, and whether the perspectives agree on the first."""
+    parts = []
+    if findings.second is not None and not findings.synthesis.apart:
+        names = ", ".join(dict.fromkeys(entity.subject for entity in findings.second.explains))
+        second = findings.second.candidate
+        parts.append(
+            f"There is a second, independent fault, which explains the alerts of {names}: "
+            f"{cause_of(second)}. " + sentence(second.hypothesis.statement, second.hypothesis.object)
+        )
+    at_odds = [view for view in findings.perspectives if view.against]
+    if at_odds:
+        said = ", ".join(f"{view.name} sees {view.fault} at {view.object}" for view in at_odds)
+        parts.append(f"Perspectives disagree, so this is less sure: {said}.")
     return parts
-
-
-def _dependents(names: Sequence[str]) -> list[str]:
-    if not names:
-        return []
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return [f"{', '.join(names[:_NAMED])}{more} {'depends' if len(names) == 1 else 'depend'} on it."]
-
-
-def _sentence(text: str, name: str) -> str:
-    """A detail as a sentence; a name at its beginning keeps its own spelling."""
-    begun = text if text.startswith(name) else f"{text[:1].upper()}{text[1:]}"
-    return begun + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 def _scope(findings: Findings, top: Candidate) -> list[Fact]:
@@ -328,9 +286,10 @@ def _ruled_out(findings: Findings) -> tuple[str, ...]:
     lines += [f"the evidence disagrees: {conflict.text}" for conflict in findings.conflicts]
     claimed = {(c.hypothesis.object, c.hypothesis.fault) for c in findings.verdict.standing}
     for fact in findings.facts:
-        looked = fact.verdict is FactVerdict.ABSENT and fact.kind in WEIGHTS
+        looked = fact.verdict is FactVerdict.ABSENT and fact.kind in WEIGHTS and not fact.subject_kind
         if looked and (fact.subject, fact.kind) not in claimed:
             lines.append(f"{fact.kind} at {fact.subject}: {fact.detail}")
+    lines += answered(findings.facts, findings.objects)
     return tuple(dict.fromkeys(lines))[:_RULED_OUT]
 
 
@@ -370,6 +329,7 @@ def _uncovered(entity: Entity) -> Gap:
 
 
 def _steps(
+    findings: Findings,
     verdict: DiagnosisVerdict,
     top: Candidate | None,
     suggestion: SuggestedAction | None,
@@ -386,5 +346,14 @@ def _steps(
     if recurrence is not None and suggestion is not None:
         steps.append(f"{recurrence} {suggestion.action} helps for now; find what makes it come back.")
     if top is None and verdict is DiagnosisVerdict.INCONCLUSIVE:
+        steps += _triage(findings)
         steps += [f"Run: {gap.manual}" for gap in gaps if gap.manual][:3]
     return tuple(dict.fromkeys(steps))
+
+
+def _triage(findings: Findings) -> list[str]:
+    """Where a person looks first when nothing is sure: the likeliest places, then what nobody looked at."""
+    likeliest = [c.hypothesis for c in findings.verdict.standing if c.hypothesis.score >= _WORTH_A_LOOK]
+    steps = [f"Look first at {one.object}, which is not sure: {one.statement}" for one in likeliest[:_PLACES]]
+    blind = [view for view in findings.perspectives if view.state is PerspectiveState.BLIND]
+    return steps + [f"Look by hand from the side of {view.name}: {view.reason}." for view in blind]

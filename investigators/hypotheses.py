@@ -18,7 +18,8 @@ _MOST = 0.97
 _SUPPORT = 0.05
 _RELEVANT = 0.10
 _UNRELATED_MACHINE = 0.7
-_SYMPTOM = 0.6
+SYMPTOM = 0.6
+"""What is left of the score of a symptom, and how strong its cause must be beside it."""
 
 WEIGHTS: Mapping[str, float] = {
     "process_crash": 1.0,
@@ -66,12 +67,39 @@ EXPLAINS: Mapping[str, frozenset[str]] = {
 """What each fault brings about at the same entity."""
 
 EXCLUSIVE: frozenset[frozenset[str]] = frozenset(
-    {
-        frozenset({"scope_cluster_wide", "scope_one_instance"}),
-        frozenset({"process_not_running", "process_hang"}),
-    }
+    frozenset(pair)
+    for pair in (
+        ("scope_cluster_wide", "scope_one_instance"),
+        ("process_not_running", "process_hang"),
+        ("process_not_running", "deadlock"),
+        # Who has no Service at all has none that is wrong.
+        ("service_missing", "service_selector_mismatch"),
+        ("service_missing", "service_target_port_mismatch"),
+        # A scheduler that says why it places no pod is there.
+        ("scheduler_missing", "insufficient_cpu"),
+        ("scheduler_missing", "insufficient_memory"),
+        ("scheduler_missing", "taint_not_tolerated"),
+        ("scheduler_missing", "node_selector_mismatch"),
+        ("scheduler_missing", "node_affinity_mismatch"),
+        ("scheduler_missing", "pvc_unbound"),
+        # A registry that knows no such tag, or refuses the credentials, was reached.
+        ("image_registry_unreachable", "image_tag_missing"),
+        ("image_registry_unreachable", "image_pull_auth"),
+        # A silent kubelet reports nothing about its container runtime.
+        ("kubelet_stopped", "container_runtime_down"),
+        # A datastore that answers at all is not down.
+        ("dependency_down", "db_read_only"),
+        ("dependency_down", "db_auth_failed"),
+        ("dependency_down", "too_many_connections"),
+        ("dependency_down", "rate_limited"),
+    )
 )
 """Kinds that cannot both be true of one subject."""
+_ENDS: frozenset[str] = frozenset({"oom_killed", "process_crash", "process_stopped"})
+"""Ways in which one run of a process ends: it ends in one way only."""
+_SAME_RUN = 2.0
+"""Seconds within which two ends are the same one."""
+_SIGKILL = 137.0
 
 _FAMILY_WORDS: Mapping[str, re.Pattern[str]] = {
     "memory_growth": re.compile(r"mem(?:ory)?|rss|heap|leak|oom", re.IGNORECASE),
@@ -126,14 +154,41 @@ def settle(facts: Sequence[Fact]) -> tuple[tuple[Fact, ...], tuple[Conflict, ...
 def _exclude(one: Fact, other: Fact) -> bool:
     if one.kind == other.kind:
         return {one.verdict, other.verdict} == {FactVerdict.FOUND, FactVerdict.ABSENT}
-    both_found = one.verdict is other.verdict is FactVerdict.FOUND
-    return both_found and frozenset({one.kind, other.kind}) in EXCLUSIVE
+    if not one.verdict is other.verdict is FactVerdict.FOUND:
+        return False
+    return excludes(one.kind, other.kind) or _ends_differ(one, other)
+
+
+def excludes(one: str, other: str) -> bool:
+    return frozenset({one, other}) in EXCLUSIVE
+
+
+def _ends_differ(one: Fact, other: Fact) -> bool:
+    """Whether two rules tell the end of the same run in two ways. One rule sees each container once: its two
+    ends are those of two containers."""
+    if not {one.kind, other.kind} <= _ENDS or one.rule == other.rule:
+        return False
+    if not all("onset" in fact.values for fact in (one, other)) or _killed(one) or _killed(other):
+        return False
+    return abs(one.values["onset"] - other.values["onset"]) <= _SAME_RUN
+
+
+def _killed(fact: Fact) -> bool:
+    """A crash by SIGKILL is an OOM kill seen by one who knows less, or may be."""
+    return fact.kind == "process_crash" and _SIGKILL in (
+        fact.values.get("exit_code"),
+        fact.values.get("signal", 0.0) + 128,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """A hypothesis with what stands behind it: ``direct`` facts of its own kind, ``supporting`` ones that
-    it explains, and ``families`` of independent evidence. ``explained``: another's symptom, as it seems."""
+    it explains, and ``families`` of independent evidence.
+
+    ``nearness`` is how near its object is to what the alert is about (1: it is that); ``symptom_of`` are the
+    (object, fault) that bring it about, for which it lost score; ``alone`` is its score without that.
+    """
 
     entity: Entity
     hypothesis: Hypothesis
@@ -141,7 +196,23 @@ class Candidate:
     supporting: tuple[Fact, ...]
     families: frozenset[str]
     conflicted: bool
-    explained: bool = False
+    nearness: float = 1.0
+    symptom_of: tuple[tuple[str, str], ...] = ()
+    alone: float = 0.0
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.hypothesis.object, self.hypothesis.fault
+
+    @property
+    def of_world(self) -> bool:
+        """Whether a rule about the whole world found it, rather than one about the alert's own object."""
+        return bool(self.direct[0].subject_kind)
+
+    @property
+    def explained(self) -> bool:
+        """Another's symptom, as it seems."""
+        return bool(self.symptom_of)
 
     @property
     def facts(self) -> tuple[Fact, ...]:
@@ -285,9 +356,23 @@ def families_of(facts: Iterable[Fact], evidence: Mapping[EvidenceId, Evidence]) 
     )
 
 
+def demoted(candidate: Candidate, causes: Sequence[Candidate]) -> Candidate:
+    """A symptom of these causes: it loses once, however many explain it."""
+    if not causes:
+        return candidate
+    score = candidate.hypothesis.score
+    return replace(
+        candidate,
+        hypothesis=replace(candidate.hypothesis, score=round(score * SYMPTOM, 3)),
+        symptom_of=tuple(dict.fromkeys(one.key for one in causes)),
+        alone=score,
+    )
+
+
 def _demote(candidate: Candidate, others: Sequence[Candidate]) -> Candidate:
     """What another candidate at the same entity explains is its symptom."""
     fault = candidate.hypothesis.fault
+    causes: list[Candidate] = []
     for other in others:
         explains = fault in EXPLAINS.get(other.hypothesis.fault, frozenset())
         if (
@@ -301,7 +386,6 @@ def _demote(candidate: Candidate, others: Sequence[Candidate]) -> Candidate:
             explains = True
         if other is candidate or not explains or other.entity.subject != candidate.entity.subject:
             continue
-        if other.hypothesis.score >= candidate.hypothesis.score * _SYMPTOM:
-            score = round(candidate.hypothesis.score * _SYMPTOM, 3)
-            return replace(candidate, hypothesis=replace(candidate.hypothesis, score=score))
-    return candidate
+        if other.hypothesis.score >= candidate.hypothesis.score * SYMPTOM:
+            causes.append(other)
+    return demoted(candidate, causes)

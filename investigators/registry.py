@@ -11,13 +11,13 @@ from functools import partial
 from typing import TypeVar
 
 from bot.domain.clock import Clock
-from bot.domain.diagnosis import Citation, Gap, Suspect
+from bot.domain.diagnosis import Citation, Gap, PerspectiveView, Suspect
 from bot.domain.evidence import Fact, Window
 from bot.domain.ids import EvidenceId
 from investigators.causes import world_candidates
 from investigators.changes.linking import linked
 from investigators.changes.verdict import ChangeVerdict, suspects
-from investigators.critic import criticise
+from investigators.critic import Verdict, criticise
 from investigators.dependents import dependents_affected
 from investigators.diagnosis import Findings, write_diagnosis
 from investigators.entities import Entity, entities_of, subjects_of
@@ -28,9 +28,12 @@ from investigators.facts.onset import began_at
 from investigators.gathering import Answer, gather
 from investigators.hypotheses import Candidate, rank, settle
 from investigators.pack import Pack
+from investigators.perspectives import PERSPECTIVES, Perspective, disagreements, views
 from investigators.plan import Plan, make_plan
 from investigators.ports import Case, Investigation
 from investigators.queries import ObjectQuery, Sources
+from investigators.reasons import Second, second_fault
+from investigators.refutations import Grounds
 from investigators.signals.locate import WITNESSES, Located, Witness, locate
 from investigators.signals.novelty import novelty
 from investigators.similar import similar
@@ -55,6 +58,7 @@ class Rules:
     world: tuple[WorldRule, ...] = WORLD_RULES
     compare: frozenset[Witness] = WITNESSES
     blame_changes: bool = True
+    perspectives: tuple[Perspective, ...] = PERSPECTIVES
 
 
 class DeterministicInvestigator:
@@ -144,7 +148,10 @@ def judge(pack: Pack, rules: Rules | None = None) -> Findings:
         rank(pack.entities, facts, conflicts, evidence),
         world_candidates(world, located, facts, conflicts, evidence, pack.entities),
     )
-    verdict = criticise(candidates, unique)
+    grounds = Grounds(world, pack.entities, unique, located.steady)
+    uncriticised = Verdict(standing=candidates, refuted=())
+    verdict = _guarded("critic", partial(criticise, candidates, unique, grounds), uncriticised, trouble)
+    second = _guarded("synthesis", partial(second_fault, verdict.standing, grounds), None, trouble)
     suspected: tuple[Suspect, ...] = ()
     nobody: bool | None = None
     if verdict_on_changes is not None:
@@ -158,6 +165,8 @@ def judge(pack: Pack, rules: Rules | None = None) -> Findings:
         top = verdict.standing[0].hypothesis.object
         said = _guarded("novelty", partial(novelty, world, top), said, trouble)
     together = _guarded("synthesis", partial(synthesise, world, verdict.standing), Synthesis(), trouble)
+    seen = _seen(rules.perspectives, pack, verdict, second, trouble)
+    objects: tuple[str, ...] = _guarded("objects", partial(_objects, grounds), (), trouble)
     past = [one for item in world.looked("incident.past") for one in item.objects]
     return Findings(
         pack=pack,
@@ -172,7 +181,33 @@ def judge(pack: Pack, rules: Rules | None = None) -> Findings:
         said=said,
         synthesis=together,
         graph=world.graph,
+        perspectives=seen,
+        second=second,
+        objects=objects,
     )
+
+
+def _seen(
+    perspectives: Sequence[Perspective],
+    pack: Pack,
+    verdict: Verdict,
+    second: Second | None,
+    trouble: dict[Gap, None],
+) -> tuple[PerspectiveView, ...]:
+    def guard(name: str, work: Callable[[], PerspectiveView], broken: PerspectiveView) -> PerspectiveView:
+        return _guarded(f"perspective {name}", work, broken, trouble)
+
+    seen = views(perspectives, pack, verdict.standing, guard)
+    return disagreements(seen, verdict.standing, None if second is None else second.candidate)
+
+
+def _objects(grounds: Grounds) -> tuple[str, ...]:
+    """What the incident is about, as the world names it, then the nodes its pods are on."""
+    names = [
+        name for subject, each in grounds.names.items() for name in sorted(each - {subject}) or [subject]
+    ]
+    nodes = sorted({pod.node for pod in grounds.pods if pod.workload in names and pod.node})
+    return tuple(dict.fromkeys([*names, *nodes]))
 
 
 def _blamed(world: World) -> ChangeVerdict | None:

@@ -45,7 +45,8 @@ class Citation:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hypothesis:
     """A possible cause: ``object`` names what is at fault, ``object_kind`` what that is (see
-    :class:`bot.domain.evidence.Fact`), ``fault`` the fact kind."""
+    :class:`bot.domain.evidence.Fact`), ``fault`` the fact kind. ``lost_to`` says in a few words why it is not
+    the first; empty for the first."""
 
     object: str
     fault: str
@@ -54,6 +55,33 @@ class Hypothesis:
     evidence_ids: tuple[EvidenceId, ...]
     refuted_by: str | None = None
     object_kind: str = ""
+    lost_to: str = ""
+
+
+class PerspectiveState(StrEnum):
+    """``nothing``: it looked and found nothing of its own; ``blind``: it could not look; ``failed``: it
+    broke."""
+
+    FOUND = "found"
+    NOTHING = "nothing"
+    BLIND = "blind"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PerspectiveView:
+    """What one way of looking at an incident (app, infra, deps, runtime) came to: its best hypothesis where
+    ``state`` is found, else ``reason`` says why there is none. ``against`` says with whom it disagrees."""
+
+    name: str
+    state: PerspectiveState
+    object: str = ""
+    object_kind: str = ""
+    fault: str = ""
+    score: float = 0.0
+    evidence_ids: tuple[EvidenceId, ...] = ()
+    reason: str = ""
+    against: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,3 +192,4 @@ class Diagnosis:
     similar: tuple[Similar, ...] = ()
     runbook: tuple[Quote, ...] = ()
     tickets: tuple[Ticket, ...] = ()
+    perspectives: tuple[PerspectiveView, ...] = ()

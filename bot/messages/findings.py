@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bot.domain.diagnosis import Cost, Diagnosis, Gap, Hypothesis, Similar, Suspect, Ticket
-from bot.domain.message import Block, Bullets, Span, paragraph
+from bot.domain.diagnosis import (
+    Cost,
+    Diagnosis,
+    Gap,
+    Hypothesis,
+    PerspectiveState,
+    PerspectiveView,
+    Similar,
+    Suspect,
+    Ticket,
+)
+from bot.domain.message import Block, Bullets, Paragraph, Span, paragraph
 from bot.domain.past import Recurrence
 from bot.messages.words import code, date_time, outside, short, span, strong
 
@@ -14,6 +24,7 @@ _SUSPECTS = 3
 _RULED_OUT = 6
 _GAPS = 8
 _STEPS = 8
+_PLAIN = (PerspectiveState.FOUND, PerspectiveState.NOTHING)
 
 _Item = tuple[Span, ...]
 
@@ -60,8 +71,35 @@ def _cause(one: Hypothesis, best: float, *, first: bool) -> _Item:
     if one.refuted_by:
         line.append(outside(f" — refuted: {short(one.refuted_by)}"))
     elif not first:
-        line.append(span(" — as likely by its evidence" if one.score >= best else " — weaker evidence"))
+        why = one.lost_to or ("as likely by its evidence" if one.score >= best else "weaker evidence")
+        line.append(outside(f" — {short(why)}"))
     return tuple(line)
+
+
+def perspectives_block(diagnosis: Diagnosis) -> Iterator[Block]:
+    """One line, and only where it says more than the causes do: somebody could not look, or disagrees."""
+    views = diagnosis.perspectives
+    if all(view.state in _PLAIN and not view.against for view in views):
+        return
+    line: list[Span] = [strong("Seen from: ")]
+    for number, view in enumerate(views):
+        line.append(span(("" if number == 0 else " · ") + f"{view.name} "))
+        line.append(outside(_seen(view)))
+        if view.against:
+            line.append(strong(f" (disagrees with {view.against})"))
+    yield Paragraph(spans=tuple(line))
+
+
+def _seen(view: PerspectiveView) -> str:
+    match view.state:
+        case PerspectiveState.FOUND:
+            return f"{view.fault} at {view.object} ({view.score:.2f})"
+        case PerspectiveState.NOTHING:
+            return "nothing"
+        case PerspectiveState.BLIND:
+            return f"could not look ({view.reason})"
+        case PerspectiveState.FAILED:
+            return "broke"
 
 
 def changes_block(diagnosis: Diagnosis) -> Iterator[Block]:

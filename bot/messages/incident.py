@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.domain.alert import AlertStatus
-from bot.domain.diagnosis import Diagnosis, DiagnosisVerdict
+from bot.domain.diagnosis import Diagnosis, DiagnosisVerdict, Hypothesis
 from bot.domain.evidence import FactVerdict
 from bot.domain.incident import Incident, IncidentState, Mode
 from bot.domain.message import Block, Bullets, Fields, Message, Paragraph, Span, Tone, paragraph
@@ -15,6 +15,7 @@ from bot.messages.findings import (
     evidence_block,
     footer,
     gaps_block,
+    perspectives_block,
     recurrence_text,
     ruled_out_block,
     runbook_block,
@@ -152,6 +153,7 @@ def diagnosis_reply(
             Fields(pairs=tuple(pairs)),
             *evidence_block(diagnosis),
             *causes_block(diagnosis),
+            *perspectives_block(diagnosis),
             *changes_block(diagnosis),
             *similar_block(diagnosis),
             *ruled_out_block(diagnosis),
@@ -236,6 +238,10 @@ def incident_details(view: IncidentView) -> Message:
     return Message(title=card.title, blocks=tuple(blocks), tone=card.tone)
 
 
+def _lost(hypothesis: Hypothesis) -> str:
+    return f" — {hypothesis.lost_to}" if hypothesis.lost_to else ""
+
+
 def why_reply(view: IncidentView) -> Message:
     """The answer to ``why``: facts with their rules, rejected hypotheses, and policy's reasons."""
     diagnosis = view.diagnosis
@@ -256,7 +262,7 @@ def why_reply(view: IncidentView) -> Message:
         (
             strong(f"{item.score:.2f} "),
             outside(item.statement),
-            outside(f" — refuted: {item.refuted_by}" if item.refuted_by else ""),
+            outside(f" — refuted: {item.refuted_by}" if item.refuted_by else _lost(item)),
         )
         for item in diagnosis.hypotheses
     )

@@ -39,6 +39,7 @@ def about_changes(world: World, found: Sequence[Candidate], top: Suspect | None)
                 evidence_ids=top.evidence_ids,
                 rule="changes.bad_change",
                 detail=f"{top.title or top.change_id}: {top.why}",
+                values={} if top.at is None else {"onset": top.at.timestamp()},
             )
         )
     return tuple(facts)

@@ -29,6 +29,8 @@ _SLIGHT = 0.1
 _ANYWHERE, _ANYWHERE_TRACED = 0.7, 0.2
 _HIGHEST = 0.92
 _GAP_DOMINATES = 3.0
+_PAUSE = 3.0
+"""Steps without a value after which a series counts as over."""
 _RESOURCES: Mapping[Meaning, str] = {
     Meaning.CPU: "cpu_saturation",
     Meaning.THROTTLING: "cpu_throttling",
@@ -41,7 +43,8 @@ _MOST_FACTS = 15
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Located:
-    """``weights`` are nats of evidence for each object; ``facts`` one or two for each that has some.
+    """``weights`` are nats of evidence for each object; ``facts`` one or two for each that has some;
+    ``steady`` are objects whose own traffic and errors were judged, go on until now, and are as ever.
 
     ``painless`` is True where the alert is about a quantity of its own object that is at hand and normal.
     """
@@ -49,6 +52,7 @@ class Located:
     weights: Mapping[str, float] = field(default_factory=dict)
     facts: tuple[Fact, ...] = ()
     painless: bool = False
+    steady: frozenset[str] = frozenset()
 
 
 class Witness(StrEnum):
@@ -90,7 +94,8 @@ def locate(world: World, witnesses: Collection[Witness] = WITNESSES) -> Located:
     for words in said:
         weights[words.service] = weights.get(words.service, 0.0) + _counted(words.amount)
     facts = _facts(world, weights, metrics, lost, ways, said, found)
-    return Located(weights=weights, facts=facts, painless=painless)
+    steady = _steady(world.now.timestamp(), known, found)
+    return Located(weights=weights, facts=facts, painless=painless, steady=steady)
 
 
 def confidence(weight: float, greatest: float) -> float:
@@ -134,6 +139,18 @@ def _strength(
         return (_ANYWHERE_TRACED if world.spans else _ANYWHERE), False
     worst = max(pained, default=0.0)
     return min(1.0, worst / _CLEAR_Z), bool(wanted) and worst < 0.5 * _CLEAR_Z
+
+
+def _steady(now: float, known: Sequence[Curve], found: Sequence[Deviation]) -> frozenset[str]:
+    unusual = {one.curve.object for one in found if one.curve.meaning in (_SYMPTOMS | {Meaning.TRAFFIC})}
+    lasting = [
+        curve
+        for curve in known
+        if len(curve.times) > 1 and now - curve.times[-1] <= _PAUSE * (curve.times[-1] - curve.times[-2])
+    ]
+    busy = {curve.object for curve in lasting if curve.meaning is Meaning.TRAFFIC}
+    counted = {curve.object for curve in lasting if curve.meaning in (Meaning.ERRORS, Meaning.SUCCESS)}
+    return frozenset((busy & counted) - unusual)
 
 
 def _ways(world: World, healthy: Sequence[TraceSpan], since: Sequence[TraceSpan]) -> tuple[Behaviour, ...]:

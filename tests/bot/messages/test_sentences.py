@@ -35,6 +35,8 @@ from bot.domain.diagnosis import (
     Gap,
     Hypothesis,
     Origin,
+    PerspectiveState,
+    PerspectiveView,
     Quote,
     Similar,
     Suspect,
@@ -208,6 +210,33 @@ FULL = replace(
     ),
     cost=Cost(seconds=12.34, usd=Decimal("0.07")),
 )
+SEEN = replace(
+    DIAGNOSIS,
+    hypotheses=(
+        DIAGNOSIS.hypotheses[0],
+        replace(
+            DIAGNOSIS.hypotheses[0], fault="log_errors", score=0.5, lost_to="symptom of memory_growth at cart"
+        ),
+        replace(DIAGNOSIS.hypotheses[1], refuted_by=None, score=0.85, lost_to="farther from the alert"),
+    ),
+    perspectives=(
+        PerspectiveView(
+            name="runtime", state=PerspectiveState.FOUND, object="cart", fault="memory_growth", score=0.9
+        ),
+        PerspectiveView(
+            name="infra",
+            state=PerspectiveState.FOUND,
+            object="host",
+            fault="cpu_saturation",
+            score=0.85,
+            against="runtime",
+        ),
+        PerspectiveView(name="app", state=PerspectiveState.NOTHING, reason="nothing of its own"),
+        PerspectiveView(
+            name="deps", state=PerspectiveState.BLIND, reason="no logs, traces or Services at hand"
+        ),
+    ),
+)
 RECURRING = Recurrence(day=3, week=5)
 PROPOSAL = Proposal(
     id=ProposalId("pro_1"),
@@ -355,6 +384,8 @@ SENTENCES = {
         replace(DIAGNOSIS, verdict=DiagnosisVerdict.INCONCLUSIVE, root_cause=None, citations=()), INCIDENT
     ),
     "diagnosis_full": lambda: incident.diagnosis_reply(FULL, INCIDENT, RECURRING),
+    "diagnosis_perspectives": lambda: incident.diagnosis_reply(SEEN, INCIDENT),
+    "why_lost": lambda: incident.why_reply(replace(VIEW, diagnosis=SEEN)),
     "diagnosis_no_change": lambda: incident.diagnosis_reply(
         replace(DIAGNOSIS, suspects=FULL.suspects, no_culprit=True, cost=Cost(seconds=0.2, usd=None)),
         INCIDENT,
@@ -482,3 +513,8 @@ def test_a_card_of_before_anybody_looked_says_nothing_of_dependents() -> None:
 
 def test_outside_text_cannot_ping_a_room() -> None:
     assert "@room" not in as_text(incident.root_card(VIEW))
+
+
+def test_perspectives_that_add_nothing_to_the_causes_are_not_shown() -> None:
+    agreed = replace(SEEN, perspectives=(SEEN.perspectives[0], SEEN.perspectives[2]))
+    assert "Seen from" not in as_text(incident.diagnosis_reply(agreed, INCIDENT))
