@@ -70,6 +70,8 @@ _ELSEWHERE: Mapping[str, str] = {
     "log_template_missing": APP,
     "log_errors": APP,
     "bad_change": APP,
+    "file_integrity_changed": INFRA,
+    "ids_alert": INFRA,
     "migration_failed": APP,
     "poison_message": APP,
     "thread_pool_exhausted": APP,

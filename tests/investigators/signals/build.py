@@ -98,7 +98,9 @@ def world(
         LogQuery(): {"lines": tuple(lines)},
         LogQuery(healthy=True): {"lines": tuple(healthy_lines)},
         GraphQuery(): {
-            "records": tuple({"from": a, "to": b, "kind": "calls", "origin": "test"} for a, b in edges)
+            "records": tuple(
+                {"from": a, "to": b, "kind": "calls", "origin": "test", "declared": True} for a, b in edges
+            )
         },
     }
     answers = [

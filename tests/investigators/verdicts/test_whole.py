@@ -63,7 +63,7 @@ async def test_two_faults_at_once_are_both_told() -> None:
     }
     assert diagnosis.root_cause is not None
     assert diagnosis.root_cause.startswith(first.object)
-    assert f"second, independent fault, which explains the alerts of {second.object}" in diagnosis.summary
+    assert f"A fault of its own is at {second.object}:" in diagnosis.summary
     assert second.lost_to == "a second fault, independent of the first"
     assert not [view for view in diagnosis.perspectives if view.against]
 

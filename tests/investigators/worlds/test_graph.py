@@ -27,8 +27,8 @@ def test_what_is_not_in_the_graph_is_only_near_itself() -> None:
 
 
 def test_the_blast_radius_counts_everything_that_depends_on_it_but_itself() -> None:
-    assert graph(("front", "a"), ("a", "db"), ("b", "db")).blast_radius("db") == 3
-    assert CHAIN.blast_radius("db") == 3
+    assert graph(("front", "a"), ("a", "db"), ("b", "db")).depend_on(["db"]).count == 3
+    assert CHAIN.depend_on(["db"]).count == 3
 
 
 def test_an_edge_from_several_origins_is_kept_once_the_observed_one_first() -> None:
