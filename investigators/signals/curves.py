@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import pairwise
 
 from bot.domain.evidence import Evidence
@@ -40,12 +41,16 @@ def curves_of(tracks: Iterable[Track]) -> list[Curve]:
     """Every comparable curve; histogram buckets are left out, their sums and counts are not."""
     plain: list[Curve] = []
     counters: list[tuple[Track, Sequence[float], Sequence[float]]] = []
+    known: dict[tuple[datetime, ...], tuple[float, ...]] = {}
     for track in tracks:
         name = track.series.name
         if name.endswith("_bucket") or len(track.series.samples) < 2:
             continue
-        times = tuple(sample.at.timestamp() for sample in track.series.samples)
-        values = tuple(sample.value for sample in track.series.samples)
+        moments = tuple(track.series.times)
+        times = known.get(moments)
+        if times is None:
+            times = known[moments] = tuple([moment.timestamp() for moment in moments])
+        values = tuple(track.series.values)
         if is_counter(name):
             rate_times, rates = _rates(times, values)
             if rates:

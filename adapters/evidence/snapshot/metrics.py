@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from io import StringIO
-from itertools import pairwise
+from itertools import compress, islice
 from math import isfinite
+from operator import lt
 
 from adapters.evidence.build import clean_labels
 from adapters.evidence.snapshot.files import Folder, Malformed, epoch, moment
-from bot.domain.evidence import Sample, Series
+from bot.domain.evidence import Samples, Series
 from investigators.ports import Matcher, MatchOp
 
 _FIXED = ("timestamp", "metric", "value")
@@ -111,6 +112,14 @@ def _read(folder: Folder, name: str, found: dict[tuple[str, frozenset[tuple[str,
     return filling.dropped
 
 
+class _Epochs(dict[str, float]):
+    """Times as they are written to epoch seconds."""
+
+    def __missing__(self, text: str) -> float:
+        found = self[text] = epoch(text)
+        return found
+
+
 class _Filling:
     """One file's rows on their way into series. Every label set is looked at once."""
 
@@ -126,6 +135,51 @@ class _Filling:
 
     def add_plain(self, lines: list[str]) -> None:
         """Lines without quotes whose first three fields are the fixed ones. Raises ValueError."""
+        try:
+            columns = self._columns(lines)
+        except ValueError:
+            # Line by line, to know where.
+            self._add_lines(lines)
+            return
+        for track, times, values in columns:
+            if not all(map(isfinite, values)):
+                good = [isfinite(value) for value in values]
+                self.dropped += good.count(False)
+                times, values = list(compress(times, good)), list(compress(values, good))
+            track.times += times
+            track.values += values
+
+    def _columns(self, lines: list[str]) -> list[tuple[Track, list[float], list[float]]]:
+        """Every series' times and values, as the lines give them. Raises ValueError for a line that is
+        malformed, and where two kinds of lines are of one series."""
+        texts: dict[tuple[str, str], tuple[list[str], list[str], str]] = {}
+        before: tuple[str, str] = ("", "")
+        add_time: Callable[[str], None]
+        add_value: Callable[[str], None]
+        for line in islice(lines, 1, None):
+            if not line or line == "\r":
+                continue
+            at, metric, value, labels = line.split(",", 3)
+            # Lines of one series mostly follow one another.
+            if (metric, labels) != before:
+                before = (metric, labels)
+                if before not in texts:
+                    texts[before] = ([], [], line)
+                moments, numbers, _ = texts[before]
+                add_time, add_value = moments.append, numbers.append
+            add_time(at)
+            add_value(value)
+        epochs = _Epochs()
+        columns = []
+        for moments, numbers, line in texts.values():
+            times = [*map(epochs.__getitem__, moments)]
+            values = [*map(float, numbers)] if all(numbers) else [float(text or "nan") for text in numbers]
+            columns.append((self._track(line.rstrip("\r").split(",")), times, values))
+        if len({id(track) for track, _, _ in columns}) < len(columns):
+            raise ValueError
+        return columns
+
+    def _add_lines(self, lines: list[str]) -> None:
         times = self._times
         tracks: dict[tuple[str, str], Track] = {}
         for self.line, line in enumerate(lines, 1):
@@ -183,7 +237,7 @@ class _Filling:
 def _in_order(track: Track) -> None:
     """Ascending times, one sample each: of two samples of one moment the later line counts."""
     times = track.times
-    if all(a < b for a, b in pairwise(times)):
+    if all(map(lt, times, times[1:])):
         return
     merged = dict(zip(times, track.values, strict=True))
     track.times = sorted(merged)
@@ -203,7 +257,7 @@ def survey(
 ) -> Surveyed:
     """The raw samples in ``[start, end]``, the last of each step where they are denser than that."""
     kept: list[Series] = []
-    known: dict[float, datetime] = {}
+    known = Moments()
     samples = total = 0
     for track in tracks:
         part = track.between(start, end)
@@ -224,12 +278,25 @@ def survey(
     return Surveyed(tuple(kept), total)
 
 
-def as_samples(
-    times: Sequence[float], values: Sequence[float], known: dict[float, datetime] | None = None
-) -> tuple[Sample, ...]:
+def as_samples(times: Sequence[float], values: Sequence[float], known: Moments | None = None) -> Samples:
     """Samples at epoch seconds; ``known`` keeps moments that other series have as well."""
-    known = {} if known is None else known
-    for time in times:
-        if time not in known:
-            known[time] = moment(time)
-    return tuple([Sample(at=known[t], value=v) for t, v in zip(times, values, strict=True)])
+    return Samples((known or Moments()).of(times), tuple(values))
+
+
+class Moments:
+    """Epoch seconds as times. Most series of one answer are of the very same moments."""
+
+    def __init__(self) -> None:
+        self._single: dict[float, datetime] = {}
+        self._columns: dict[tuple[float, ...], tuple[datetime, ...]] = {}
+
+    def of(self, times: Sequence[float]) -> tuple[datetime, ...]:
+        key = tuple(times)
+        column = self._columns.get(key)
+        if column is None:
+            known = self._single
+            for time in key:
+                if time not in known:
+                    known[time] = moment(time)
+            column = self._columns[key] = tuple([known[time] for time in key])
+        return column
