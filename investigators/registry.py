@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
 from bot.domain.clock import Clock
-from bot.domain.diagnosis import Gap, Suspect
+from bot.domain.diagnosis import Diagnosis, Gap, Suspect
 from bot.domain.evidence import Fact, Window
 from bot.domain.ids import EvidenceId
+from bot.domain.threads import in_thread
 from investigators.causes import world_candidates
 from investigators.changes.linking import linked
 from investigators.changes.verdict import ChangeVerdict, suspects
@@ -57,7 +58,8 @@ class DeterministicInvestigator:
     """Investigates by fixed rules from whatever sources there are.
 
     ``deadline`` bounds the gathering as a whole; ``lookback`` is how far before the alert's onset it
-    looks. Sources fail into gaps; only a bug in this package raises.
+    looks. Sources fail into gaps; only a bug in this package raises. It thinks in the ``pool``, or in the
+    event loop's own.
     """
 
     def __init__(
@@ -67,12 +69,14 @@ class DeterministicInvestigator:
         deadline: timedelta,
         lookback: timedelta,
         rules: Rules | None = None,
+        pool: Executor | None = None,
     ) -> None:
         self._sources = sources
         self._clock = clock
         self._deadline = deadline
         self._lookback = lookback
         self._rules = rules or Rules()
+        self._pool = pool
 
     async def investigate(self, case: Case) -> Investigation:
         began = self._clock.now()
@@ -81,24 +85,35 @@ class DeterministicInvestigator:
         answers = await self._gather(case, plan, entities)
         pack = Pack(case=case, entities=entities, answers=answers)
         # Thousands of samples and lines take tens of milliseconds: not on the event loop.
-        findings = await asyncio.to_thread(judge, pack, self._rules)
+        diagnosis = await in_thread(self._pool, self._concluded, pack, began, more)
+        return Investigation(evidence=tuple(answer.evidence for answer in answers), diagnosis=diagnosis)
+
+    def _concluded(self, pack: Pack, began: datetime, more: int) -> Diagnosis:
+        findings = judge(pack, self._rules)
         now = self._clock.now()
         seconds = max(0.0, (now - began).total_seconds())
-        diagnosis = write_diagnosis(findings, now, seconds, more_entities=more)
-        return Investigation(evidence=tuple(answer.evidence for answer in answers), diagnosis=diagnosis)
+        return write_diagnosis(findings, now, seconds, more_entities=more)
 
     async def _gather(self, case: Case, plan: Plan, entities: tuple[Entity, ...]) -> tuple[Answer, ...]:
         asks = first_asks(case, entities, [entity.subject for entity in entities], plan.window)
         follows = any(ObjectQuery in source.answers for source in self._sources.wide)
         first = self._deadline * _FIRST_SHARE if follows else self._deadline
-        answers = await gather(case, plan, asks, entities, self._sources, first, self._clock)
+        answers = await gather(case, plan, asks, entities, self._sources, first, self._clock, pool=self._pool)
         if not any(answer.query is not None and answer.evidence.objects for answer in answers):
             return answers
-        more = await asyncio.to_thread(_follow_up, case, entities, answers, plan.window)
+        more = await in_thread(self._pool, _follow_up, case, entities, answers, plan.window)
         nothing = Plan(window=plan.window, metrics=(), host=())
         rest = self._deadline - first
         return answers + await gather(
-            case, nothing, more, entities, self._sources, rest, self._clock, first_number=len(answers)
+            case,
+            nothing,
+            more,
+            entities,
+            self._sources,
+            rest,
+            self._clock,
+            first_number=len(answers),
+            pool=self._pool,
         )
 
 

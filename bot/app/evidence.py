@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -26,6 +27,10 @@ from investigators.ports import (
 )
 from investigators.queries import EvidenceSource, LogQuery, Query, Sources, SpanQuery
 
+_THREADS = 2
+"""More would not be faster, as they share the interpreter's lock, and the event loop would wait for each; of
+two, a quick investigation passes a slow one."""
+
 
 @asynccontextmanager
 async def open_investigator(
@@ -38,13 +43,26 @@ async def open_investigator(
         return
     from investigators.registry import DeterministicInvestigator
 
-    async with live_sources(config, seams, session, memory) as sources:
-        yield DeterministicInvestigator(
-            sources,
-            clock=seams.clock,
-            deadline=config.evidence.deadline,
-            lookback=config.evidence.lookback,
-        )
+    with thinking() as pool:
+        async with live_sources(config, seams, session, memory) as sources:
+            yield DeterministicInvestigator(
+                sources,
+                clock=seams.clock,
+                deadline=config.evidence.deadline,
+                lookback=config.evidence.lookback,
+                pool=pool,
+            )
+
+
+@contextmanager
+def thinking(threads: int = _THREADS) -> Iterator[Executor]:
+    """The threads in which investigations judge, however many of these there are. Those that still judge at
+    the end are not waited for."""
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="judging")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 @asynccontextmanager
