@@ -153,7 +153,11 @@ def mask(text: str) -> list[str]:
 
 def masked(text: str) -> str:
     """The line without its time, with numbers, ids and addresses masked."""
-    return _VARIABLE.sub(WILDCARD, _TIME_FIELD.sub(r"\1<*>", _TIME.sub("", text, count=1)))
+    if stamp := _TIME.match(text):
+        text = text[stamp.end() :]
+    if '"' in text:
+        text = _TIME_FIELD.sub(r"\1<*>", text)
+    return _VARIABLE.sub(WILDCARD, text)
 
 
 def _most_similar(group: list[Template], tokens: list[str]) -> Template | None:

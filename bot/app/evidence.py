@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 
 from bot.app.records import record_probes, record_sources
+from bot.app.resting import Resting
 from bot.app.seams import Seams
 from bot.domain.clock import Clock
 from bot.domain.errors import Unavailable
@@ -27,9 +28,9 @@ from investigators.ports import (
 )
 from investigators.queries import EvidenceSource, LogQuery, Query, Sources, SpanQuery
 
-_THREADS = 2
-"""More would not be faster, as they share the interpreter's lock, and the event loop would wait for each; of
-two, a quick investigation passes a slow one."""
+_THREADS = 1
+"""More would not be faster, as they share the interpreter's lock, and the event loop would wait for a turn of
+each: three times as long with two."""
 
 
 @asynccontextmanager
@@ -45,20 +46,22 @@ async def open_investigator(
 
     with thinking() as pool:
         async with live_sources(config, seams, session, memory) as sources:
-            yield DeterministicInvestigator(
-                sources,
-                clock=seams.clock,
-                deadline=config.evidence.deadline,
-                lookback=config.evidence.lookback,
-                pool=pool,
+            yield Resting(
+                DeterministicInvestigator(
+                    sources,
+                    clock=seams.clock,
+                    deadline=config.evidence.deadline,
+                    lookback=config.evidence.lookback,
+                    pool=pool,
+                )
             )
 
 
 @contextmanager
-def thinking(threads: int = _THREADS) -> Iterator[Executor]:
-    """The threads in which investigations judge, however many of these there are. Those that still judge at
-    the end are not waited for."""
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="judging")
+def thinking() -> Iterator[Executor]:
+    """Where investigations judge, however many of these there are. One that still judges at the end is not
+    waited for."""
+    pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="judging")
     try:
         yield pool
     finally:

@@ -78,7 +78,7 @@ class Diff:
 
     @staticmethod
     def _count(pattern: re.Pattern[str], text: str) -> int:
-        return sum(1 for _ in pattern.finditer(text))
+        return len(pattern.findall(text))
 
 
 def parse(text: str, files: Sequence[str]) -> Diff:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import re
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -24,12 +25,13 @@ _FIXED = ("timestamp", "metric", "value")
 
 @dataclass(slots=True)
 class Track:
-    """One series as it is stored: ``times`` in epoch seconds, ascending, and as many ``values``."""
+    """One series as it is stored: ``times`` in epoch seconds, ascending, and as many ``values``. In arrays,
+    for the garbage collector looks at every item of a list."""
 
     name: str
     labels: dict[str, str]
-    times: list[float]
-    values: list[float]
+    times: array[float]
+    values: array[float]
 
     def between(self, start: float, end: float) -> slice:
         """The samples in ``[start, end]``."""
@@ -146,8 +148,8 @@ class _Filling:
                 good = [isfinite(value) for value in values]
                 self.dropped += good.count(False)
                 times, values = list(compress(times, good)), list(compress(values, good))
-            track.times += times
-            track.values += values
+            track.times.extend(times)
+            track.values.extend(values)
 
     def _columns(self, lines: list[str]) -> list[tuple[Track, list[float], list[float]]]:
         """Every series' times and values, as the lines give them. Raises ValueError for a line that is
@@ -230,7 +232,7 @@ class _Filling:
         key = (metric, frozenset(labels.items()))
         track = self._found.get(key)
         if track is None:
-            track = self._found[key] = Track(name=metric, labels=labels, times=[], values=[])
+            track = self._found[key] = Track(name=metric, labels=labels, times=array("d"), values=array("d"))
         return track
 
 
@@ -240,8 +242,8 @@ def _in_order(track: Track) -> None:
     if all(map(lt, times, times[1:])):
         return
     merged = dict(zip(times, track.values, strict=True))
-    track.times = sorted(merged)
-    track.values = [merged[time] for time in track.times]
+    track.times = array("d", sorted(merged))
+    track.values = array("d", [merged[time] for time in track.times])
 
 
 class Surveyed:
@@ -269,7 +271,8 @@ def survey(
             continue
         if step > 0 and len(times) > 2 and (times[-1] - times[0]) / (len(times) - 1) < 0.9 * step:
             last = {time // step: index for index, time in enumerate(times)}
-            times, values = [times[i] for i in last.values()], [values[i] for i in last.values()]
+            times = array("d", [times[i] for i in last.values()])
+            values = array("d", [values[i] for i in last.values()])
         if samples + len(times) > max_samples:
             samples = max_samples
             continue
