@@ -302,6 +302,8 @@ def departure(
         1e-9,
     )
     least = max(6 * spread, 0.2 * abs(middle))
+    if max(values) - middle < least and middle - min(values) < least:
+        return None
     far = [abs(value - middle) >= least for value in values]
     at = next((i for i in range(len(far)) if far[i] and all(far[i : i + 3])), None)
     if at is None:
