@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -41,8 +41,9 @@ _SAID = (
 )
 
 
-def write(root: Path) -> None:
-    """An hour before the alert, and a baseline of twenty minutes of the day before."""
+def write(root: Path, *, lean: bool = False) -> None:
+    """An hour before the alert, and a baseline of twenty minutes of the day before; ``lean`` without the
+    baseline, and with half the series."""
     writer = CaseWriter(root)
     labels = {"service": SERVICES[0], "namespace": "shop"}
     writer.alert("ErrorsHigh", ONSET, f"errors of {SERVICES[0]} are high", labels)
@@ -53,9 +54,11 @@ def write(root: Path) -> None:
     text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(_objects(pods))})
     (folder / "all.json").write_text(text)
     end = NOW.timestamp()
-    _measured(writer, "", pods, end - _HOUR, end, 3000, 2000)
+    names = tuple(_METRICS)[1::2] if lean else tuple(_METRICS)
+    _measured(writer, "", pods, names, (end - _HOUR, end), 3000, 2000)
     day = end - 86_400
-    _measured(writer, "baseline/", pods, day - _HOUR / 3, day, 1000, 700)
+    if not lean:
+        _measured(writer, "baseline/", pods, names, (day - _HOUR / 3, day), 1000, 700)
     writer.lines("changes.jsonl", (_change(end, number) for number in range(30)))
 
 
@@ -63,21 +66,25 @@ def _measured(
     writer: CaseWriter,
     place: str,
     pods: list[tuple[str, str]],
-    start: float,
-    end: float,
+    names: Sequence[str],
+    window: tuple[float, float],
     lines: int,
     spans: int,
 ) -> None:
-    writer.metrics(f"{place}metrics/pods", ("namespace", "pod"), _samples(pods, start, end))
+    start, end = window
+    writer.metrics(f"{place}metrics/pods", ("namespace", "pod"), _samples(pods, names, start, end))
     writer.lines(f"{place}logs/app.jsonl", _lines(pods, start, end, lines))
     writer.lines(f"{place}spans/app.jsonl", _spans(start, end, spans))
 
 
-def _samples(pods: list[tuple[str, str]], start: float, end: float) -> Iterator[tuple[Any, ...]]:
+def _samples(
+    pods: list[tuple[str, str]], names: Sequence[str], start: float, end: float
+) -> Iterator[tuple[Any, ...]]:
     chance = Random(1)
     onset = ONSET.timestamp()
     for service, pod in pods:
-        for name, level in _METRICS.items():
+        for name in names:
+            level = _METRICS[name]
             for number in range(int((end - start) / _STEP)):
                 at = start + _STEP * number
                 value = level * chance.uniform(0.9, 1.1)
