@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from benchmarks import engine, ingest, process, reaction
+from benchmarks import engine, ingest, investigation, process, reaction
 from benchmarks.measure import Measure, machine
 from benchmarks.output import finish
 
@@ -26,6 +26,7 @@ def main() -> int:
         ("ingest", ingest.measure),
         ("reaction to executor", reaction.measure),
         ("intake, ledger, investigation", engine.measure),
+        ("investigation of 50 pods", investigation.measure),
         ("start, memory, stop", lambda: process.measure(matrix=not given.no_matrix)),
     ]
     before = machine()

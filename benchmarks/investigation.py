@@ -1,8 +1,10 @@
-"""A whole investigation of a 50-pod snapshot, and twenty at once in one event loop.
+"""A whole investigation of a 50-pod snapshot by its parts, twenty at once in one event loop, and what two
+hundred leave in memory.
 
-    python -m benchmarks.investigation [--concurrent 20]
+python -m benchmarks.investigation [--concurrent 20] [--times 200] [--json]
 
-CPU is this process's own (user and system, all threads); the baseline is reading and parsing the same files.
+CPU is this process's own (user and system, all threads). The loop's lag is told twice: as the clock shows
+it, and as the CPU this process used between two turns of the loop, which other programs do not change.
 """
 
 from __future__ import annotations
@@ -10,175 +12,39 @@ from __future__ import annotations
 import argparse
 import asyncio
 import csv
+import gc
 import io
 import json
-import resource
+import sys
 import tempfile
 import time
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from statistics import median
+from typing import Any, TypeVar
+from unittest.mock import patch
 
-from benchmarks.convert.writing import CaseWriter
+import psutil
+
+from adapters.evidence.snapshot import Snapshot
+from benchmarks import pods
+from benchmarks.measure import Measure, number, percentile
+from benchmarks.output import finish
+from bot.app.evidence import thinking
 from bot.app.replay import replay
+from bot.cli.collecting import collect_seldom
 from bot.domain.diagnosis import Hypothesis
+from investigators import registry
+from investigators.registry import Rules
 
-_NOW = datetime(2026, 3, 1, 12, 5, tzinfo=UTC)
-_ONSET = _NOW - timedelta(minutes=5)
-_SERVICES = tuple(f"svc-{letter}" for letter in "abcdefghij")
-_PODS = 5
-"""Of each service."""
-
-
-def write(root: Path) -> None:
-    """Ten services of five pods on three nodes; the pods of one are killed for their memory."""
-    writer = CaseWriter(root)
-    labels = {"service": _SERVICES[0], "namespace": "shop"}
-    writer.alert("ErrorsHigh", _ONSET, f"errors of {_SERVICES[0]} are high", labels)
-    writer.meta(_NOW)
-    pods = [(service, f"{service}-7d9f8b6c5-x{n}2x4") for service in _SERVICES for n in range(_PODS)]
-    items = [_node(n) for n in range(3)]
-    items += [_workload(service) for service in _SERVICES] + [_service(service) for service in _SERVICES]
-    items += [_pod(service, pod, n) for n, (service, pod) in enumerate(pods)]
-    items += [_event(pod, n) for n, (_, pod) in enumerate(pods * 4)]
-    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
-    (root / "kubernetes").mkdir(parents=True)
-    (root / "kubernetes" / "all.json").write_text(text)
-    start = (_ONSET - timedelta(minutes=55)).timestamp()
-    names = (
-        "container_cpu_cores",
-        "container_memory_bytes",
-        "request_latency_p99",
-        "error_ratio",
-        "requests",
-    )
-    writer.metrics(
-        "metrics/pods",
-        ("namespace", "pod"),
-        (
-            (start + 15 * i, name, 1 + (i * 7 + n) % 5 / 100, "shop", pod)
-            for n, (_, pod) in enumerate(pods)
-            for name in names
-            for i in range(240)
-        ),
-    )
-    writer.lines(
-        "logs/app.jsonl",
-        (
-            {
-                "ts": start + i,
-                "message": f"INFO request {i} of user {i % 97} took {i % 13} ms",
-                "service": pods[i % 50][0],
-                "pod": pods[i % 50][1],
-            }
-            for i in range(3000)
-        ),
-    )
-    writer.lines("spans/app.jsonl", (_span(start, i) for i in range(2000)))
-    writer.lines(
-        "changes.jsonl",
-        (
-            {
-                "ts": start + 60 * i,
-                "kind": "commit",
-                "id": f"c{i}",
-                "service": _SERVICES[i % 10],
-                "files": [f"{_SERVICES[i % 10]}/main.go"],
-                "diff": f"-\tlimit := {i}\n+\tlimit := {i + 1}\n",
-            }
-            for i in range(30)
-        ),
-    )
-
-
-def _node(number: int) -> dict[str, Any]:
-    ready = [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-02-01T00:00:00Z"}]
-    return {
-        "apiVersion": "v1",
-        "kind": "Node",
-        "metadata": {"name": f"n{number}"},
-        "status": {"conditions": ready},
-    }
-
-
-def _workload(service: str) -> dict[str, Any]:
-    template = {"metadata": {"labels": {"app": service}}, "spec": {"containers": [_container(service)]}}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": service, "namespace": "shop"},
-        "spec": {"replicas": _PODS, "selector": {"matchLabels": {"app": service}}, "template": template},
-        "status": {"replicas": _PODS, "readyReplicas": _PODS},
-    }
-
-
-def _container(service: str) -> dict[str, Any]:
-    peer = _SERVICES[(_SERVICES.index(service) + 1) % len(_SERVICES)]
-    return {
-        "name": "app",
-        "image": f"registry/{service}:1",
-        "env": [{"name": "PEER", "value": f"http://{peer}:8080"}],
-        "ports": [{"containerPort": 8080}],
-        "resources": {"limits": {"memory": "128Mi"}},
-    }
-
-
-def _service(service: str) -> dict[str, Any]:
-    ports = [{"port": 8080, "targetPort": 8080}]
-    spec = {"selector": {"app": service}, "ports": ports, "clusterIP": "10.0.0.1"}
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": service, "namespace": "shop"},
-        "spec": spec,
-    }
-
-
-def _pod(service: str, pod: str, number: int) -> dict[str, Any]:
-    status: dict[str, Any] = {"name": "app", "ready": True, "restartCount": 0, "state": {"running": {}}}
-    if service == _SERVICES[1]:
-        ended = {"reason": "OOMKilled", "exitCode": 137, "finishedAt": "2026-03-01T12:02:00Z"}
-        status |= {"restartCount": 3, "ready": False, "lastState": {"terminated": ended}}
-        status["state"] = {"waiting": {"reason": "CrashLoopBackOff"}}
-    owner = {"kind": "ReplicaSet", "name": f"{service}-7d9f8b6c5", "controller": True}
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "name": pod,
-            "namespace": "shop",
-            "labels": {"app": service},
-            "ownerReferences": [owner],
-        },
-        "spec": {"nodeName": f"n{number % 3}", "containers": [_container(service)]},
-        "status": {"phase": "Running", "podIP": f"10.1.0.{number}", "containerStatuses": [status]},
-    }
-
-
-def _event(pod: str, number: int) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": {"name": f"{pod}.{number}", "namespace": "shop"},
-        "involvedObject": {"kind": "Pod", "namespace": "shop", "name": pod},
-        "type": "Normal",
-        "reason": "Pulled",
-        "message": "Container image already present on machine",
-        "lastTimestamp": "2026-03-01T11:30:00Z",
-    }
-
-
-def _span(start: float, number: int) -> dict[str, Any]:
-    trace, place = divmod(number, 4)
-    return {
-        "trace_id": f"t{trace}",
-        "span_id": f"s{number}",
-        "parent_id": f"s{number - 1}" if place else None,
-        "service": _SERVICES[place],
-        "operation": f"op{place}",
-        "start": start + trace * 7 + place / 100,
-        "duration_ms": 40 - 8 * place + number % 3,
-    }
+_Result = TypeVar("_Result")
+_PARSING = "the same files through json and csv"
+_NOTHING = "the loop with nothing to do"
+_ROUNDS = 7
 
 
 def parse(root: Path) -> None:
@@ -190,64 +56,236 @@ def parse(root: Path) -> None:
             for line in path.read_text().splitlines():
                 json.loads(line)
         elif path.suffix == ".csv":
-            for row in csv.reader(io.StringIO(path.read_text())):
-                float(row[2]) if row[2] != "value" else None
+            rows = csv.reader(io.StringIO(path.read_text()))
+            next(rows)
+            for row in rows:
+                float(row[2])
 
 
-def _cpu(times: int, work: Any) -> float:
-    best = float("inf")
-    for _ in range(times):
-        began = time.process_time()
-        work()
-        best = min(best, time.process_time() - began)
-    return best
+# By parts
 
 
-async def _found(root: Path) -> Hypothesis:
-    _, answer = await replay(root)
+class Parts:
+    """CPU seconds by part of an investigation."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def timed(self, part: str, work: Callable[..., _Result]) -> Callable[..., _Result]:
+        def timing(*args: Any, **named: Any) -> _Result:
+            began = time.process_time()
+            try:
+                return work(*args, **named)
+            finally:
+                self.seconds[part] = self.seconds.get(part, 0.0) + time.process_time() - began
+
+        return timing
+
+    def rules(self) -> Rules:
+        """Every rule, its time on the account of its family."""
+        plain = Rules()
+        return replace(
+            plain,
+            world=tuple(
+                replace(rule, check=self.timed(f"{rule.name.partition('.')[0]} rules", rule.check))
+                for rule in plain.world
+            ),
+        )
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        steps = {
+            "build_world": "world",
+            "_entity_facts": "rules of the alert's object",
+            "locate": "signals",
+            "suspects": "changes",
+            "linked": "changes",
+            "settle": "ranking",
+            "rank": "ranking",
+            "world_candidates": "ranking",
+            "criticise": "ranking",
+            "similar": "ranking",
+            "write_diagnosis": "writing",
+        }
+        with ExitStack() as stack:
+            for name, part in steps.items():
+                stack.enter_context(patch.object(registry, name, self.timed(part, getattr(registry, name))))
+            yield
+
+
+def by_parts(root: Path) -> dict[str, float]:
+    """Seconds of one investigation; ``reading`` is that of the files, ``gathering`` what is left."""
+    parts = Parts()
+    before = time.process_time()
+    snapshot = Snapshot(root)
+    for contents in (snapshot.main, snapshot.baseline):
+        if contents is not None:
+            contents.tracks.get(), contents.objects.get(), contents.spans.get()
+            contents.entries(records=True, pods=True)
+    snapshot.main.changes.get()
+    reading = time.process_time() - before
+    before = time.process_time()
+    with parts.watching():
+        asyncio.run(_found(root, parts.rules()))
+    whole = time.process_time() - before
+    rest = whole - reading - sum(parts.seconds.values())
+    return {"reading": reading, "gathering and the rest": rest, **parts.seconds, "whole": whole}
+
+
+async def _found(root: Path, rules: Rules | None = None) -> Hypothesis:
+    _, answer = await replay(root, rules)
     return answer.diagnosis.hypotheses[0]
 
 
-async def _many(root: Path, count: int) -> tuple[float, float, float]:
-    """(wall seconds, greatest and 99th percentile lag of the loop in ms)."""
-    lags: list[float] = []
+def _cpu(work: Callable[[], object]) -> float:
+    before = time.process_time()
+    work()
+    return time.process_time() - before
+
+
+# At once
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lag:
+    """Milliseconds, ascending: between two turns of a loop that asks for one every millisecond."""
+
+    clock: list[float]
+    own_cpu: list[float]
+    took: float
+
+
+async def at_once(root: Path, count: int) -> Lag:
+    clock: list[float] = []
+    own: list[float] = []
 
     async def tick() -> None:
         while True:
-            began = time.perf_counter()
+            began, used = time.perf_counter(), time.process_time()
             await asyncio.sleep(0.001)
-            lags.append((time.perf_counter() - began - 0.001) * 1000)
+            clock.append((time.perf_counter() - began - 0.001) * 1000)
+            own.append((time.process_time() - used) * 1000)
 
     ticking = asyncio.ensure_future(tick())
     began = time.perf_counter()
-    await asyncio.gather(*(replay(root) for _ in range(count)))
-    wall = time.perf_counter() - began
+    if count:
+        with thinking() as pool:
+            await asyncio.gather(*(_let_go(root, pool) for _ in range(count)))
+    else:
+        await asyncio.sleep(2)
+    took = time.perf_counter() - began
     ticking.cancel()
-    lags.sort()
-    return wall, lags[-1], lags[int(0.99 * len(lags))]
+    return Lag(clock=sorted(clock), own_cpu=sorted(own), took=took)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--concurrent", type=int, default=20)
-    arguments = parser.parse_args()
+async def _let_go(root: Path, pool: Executor) -> None:
+    """As in the service, what was found is not kept until the last of them has ended."""
+    await replay(root, None, pool)
+
+
+def grown(root: Path, times: int) -> tuple[float, float, float]:
+    """MiB resident after a few investigations, after all, and at most."""
+    process = psutil.Process()
+    first = last = most = 0.0
+    for turn in range(times):
+        asyncio.run(_found(root))
+        gc.collect()  # as the service does when none runs
+        last = process.memory_info().rss / 2**20
+        most = max(most, last)
+        if turn < times / 10:
+            first = last
+    return first, last, most
+
+
+def measure(concurrent: int = 20, times: int = 200) -> list[Measure]:
+    gc.collect()
+    collect_seldom()
     with tempfile.TemporaryDirectory() as scratch:
-        root = Path(scratch) / "case"
-        write(root)
-        top = asyncio.run(_found(root))
-        whole = _cpu(5, lambda: asyncio.run(_found(root)))
-        bare = _cpu(5, lambda: parse(root))
-        print(f"found: {top.fault} at {top.object}")
-        print(f"one investigation of 50 pods: {1000 * whole:.0f} ms CPU ({whole / bare:.1f} x parsing alone)")
-        for label in ("first", "again"):
-            wall, worst, p99 = asyncio.run(_many(root, arguments.concurrent))
-            print(
-                f"{arguments.concurrent} at once, {label}: {wall:.2f} s; "
-                f"loop lag p99 {p99:.1f} ms, greatest {worst:.0f} ms"
+        lean, root = Path(scratch) / "lean", Path(scratch) / "case"
+        pods.write(lean, lean=True)
+        pods.write(root)
+        alone = [
+            *_alone(lean, "60,000 samples"),
+            *_alone(root, "160,000 samples, a baseline among them"),
+        ]
+        idle = asyncio.run(at_once(root, 0))
+        cold = asyncio.run(at_once(root, concurrent))
+        gc.collect()  # as the service does when none runs
+        warm = asyncio.run(at_once(root, concurrent))
+        first, last, most = grown(root, times)
+    return [
+        *alone,
+        *_lags(f"{concurrent} investigations at once", cold, idle),
+        *_lags(f"{concurrent} more", warm, idle),
+        Measure(
+            name=f"resident after {times} investigations",
+            value=last,
+            unit="MiB",
+            baseline_name=f"after {max(1, times // 10)}",
+            baseline=first,
+            goal=1.1,
+            goal_on_ratio=True,
+            note=f"{most:.0f} MiB at most",
+        ),
+    ]
+
+
+def _alone(root: Path, note: str) -> list[Measure]:
+    top = asyncio.run(_found(root))
+    if (top.object, top.fault) != (pods.BROKEN, pods.FAULT):
+        raise SystemExit(f"found {top.fault} at {top.object}")
+    bare = min(_cpu(partial(parse, root)) for _ in range(_ROUNDS))
+    rounds = [by_parts(root) for _ in range(_ROUNDS)]
+    parts = {name: min(one.get(name, 0.0) for one in rounds) for name in rounds[-1]}
+    told = ", ".join(f"{name} {number(1000 * seconds)}" for name, seconds in parts.items())
+    print(f"CPU by part in ms, {note}: {told}", file=sys.stderr, flush=True)
+    whole = min(_cpu(lambda: asyncio.run(_found(root))) for _ in range(_ROUNDS))
+    return [
+        Measure(
+            name="CPU of a whole investigation of 50 pods",
+            value=value * 1000,
+            unit="ms",
+            baseline_name=_PARSING,
+            baseline=bare * 1000,
+            goal=300,
+            note=f"{note}, {what}",
+        )
+        for what, value in (("read and judged", whole), ("without reading", whole - parts["reading"]))
+    ]
+
+
+def _lags(name: str, lag: Lag, idle: Lag) -> list[Measure]:
+    found = []
+    for what, mine, quiet in (
+        ("CPU between turns", lag.own_cpu, idle.own_cpu),
+        ("lag of the loop", lag.clock, idle.clock),
+    ):
+        goal = 50 if mine is lag.clock else None
+        found += [
+            Measure(
+                name=f"{name}: {what}, {label}",
+                value=value(mine),
+                unit="ms",
+                baseline_name=_NOTHING,
+                baseline=value(quiet),
+                goal=goal,
+                note=f"{lag.took:.1f} s, half within {median(mine):.1f} ms",
             )
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(f"peak memory {peak:.0f} MiB")
+            for label, value in (("p99", lambda values: percentile(values, 99)), ("greatest", max))
+        ]
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--concurrent", type=int, default=20)
+    parser.add_argument("--times", type=int, default=200)
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
+    given = parser.parse_args()
+    return finish(measure(given.concurrent, given.times), as_json=given.json)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

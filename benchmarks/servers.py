@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import sqlite3
 import sys
 from pathlib import Path
@@ -21,11 +20,12 @@ async def serve_assent(folder: Path, stop: asyncio.Event) -> None:
     from adapters.alerts import parsers
     from adapters.http import open_listener
     from adapters.storage import open_store
+    from bot.cli.collecting import collect_seldom
     from bot.domain.clock import SystemClock
     from bot.telemetry import Metrics, configure_logging
     from config.schema import Limits, Listen, Source
 
-    gc.freeze()  # as the service does once it is built
+    collect_seldom()  # as the service does once it is built
     configure_logging("json", "info", sys.stderr)
     limits, clock = Limits(), SystemClock()
     source = Source.model_validate({"name": "am", "kind": "alertmanager", "auth": {"bearer": TOKEN}})

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from bot.cli.arguments import build_parser
+from bot.cli.collecting import collect_seldom
 from bot.domain.errors import AssentError, ConfigError, UserError
 
 
@@ -43,7 +44,7 @@ def _everything_stays() -> Iterator[None]:
     gc.disable()
     try:
         yield
-        gc.freeze()
+        collect_seldom()
     finally:
         gc.enable()
 

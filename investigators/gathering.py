@@ -6,17 +6,20 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from hashlib import sha256
-from itertools import islice, pairwise
+from itertools import islice
+from operator import le
 from typing import TypeVar
 
 from bot.domain.clock import Clock
 from bot.domain.evidence import Evidence, EvidenceStatus, Series, Window, content_digest
 from bot.domain.ids import EvidenceId
 from bot.domain.redaction import clean
+from bot.domain.threads import in_thread
 from investigators.entities import Entity
 from investigators.plan import (
     Ask,
@@ -98,17 +101,15 @@ async def gather(
     deadline: timedelta,
     clock: Clock,
     first_number: int = 0,
+    pool: Executor | None = None,
 ) -> tuple[Answer, ...]:
     """Every answer, in the order of the plan. Cancelling the caller cancels every source.
 
     ``first_number``: how many questions of this investigation were asked before, so that no two of its
     answers share an id.
     """
-    calls = [_metric_call(ask, source) for ask in plan.metrics for source in sources.metrics]
-    calls += _host_calls(plan, entities, sources.hosts)
-    calls += [
-        call for ask in wide for source in sources.wide if (call := _wide_call(ask, source)) is not None
-    ]
+    # A source over files may read some to know what it covers.
+    calls = await in_thread(pool, _calls, plan, wide, entities, sources)
     tasks = [asyncio.ensure_future(_run(call)) for call in calls]
     for task in tasks:
         task.add_done_callback(_retrieve)
@@ -123,9 +124,16 @@ async def gather(
         if late:
             await asyncio.wait(late, timeout=_GRACE)
     # Checking what a flooding source sent takes tens of milliseconds: not on the event loop.
-    return await asyncio.to_thread(
-        _collect, case, first_number, calls, tasks, frozenset(late), deadline, clock
-    )
+    return await in_thread(pool, _collect, case, first_number, calls, tasks, frozenset(late), deadline, clock)
+
+
+def _calls(plan: Plan, wide: Sequence[WideAsk], entities: Sequence[Entity], sources: Sources) -> list[_Call]:
+    calls = [_metric_call(ask, source) for ask in plan.metrics for source in sources.metrics]
+    calls += _host_calls(plan, entities, sources.hosts)
+    calls += [
+        call for ask in wide for source in sources.wide if (call := _wide_call(ask, source)) is not None
+    ]
+    return calls
 
 
 def _host_calls(plan: Plan, entities: Sequence[Entity], hosts: Sequence[HostSource]) -> list[_Call]:
@@ -308,9 +316,10 @@ def _bounded_series(
         if total + len(one.samples) > most_samples:
             break
         samples = one.samples
-        good = all(math.isfinite(sample.value) for sample in samples)
-        ordered = all(a.at <= b.at for a, b in pairwise(samples))
-        if not good or not ordered or (samples and samples[-1].at > latest):
+        times = one.times
+        good = all(map(math.isfinite, one.values))
+        ordered = all(map(le, times, times[1:]))
+        if not good or not ordered or (times and times[-1] > latest):
             right = [s for s in samples if math.isfinite(s.value) and s.at <= latest]
             dropped += len(samples) - len(right)
             samples = tuple(sorted(right, key=lambda sample: sample.at))

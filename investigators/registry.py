@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
@@ -14,6 +14,7 @@ from bot.domain.clock import Clock
 from bot.domain.diagnosis import Citation, Gap, PerspectiveView, Suspect
 from bot.domain.evidence import Fact, Window
 from bot.domain.ids import EvidenceId
+from bot.domain.threads import in_thread
 from investigators.causes import world_candidates
 from investigators.changes.linking import linked
 from investigators.changes.verdict import ChangeVerdict, suspects
@@ -65,7 +66,8 @@ class DeterministicInvestigator:
     """Investigates by fixed rules from whatever sources there are.
 
     ``deadline`` bounds the gathering as a whole; ``lookback`` is how far before the alert's onset it
-    looks. Sources fail into gaps; only a bug in this package raises.
+    looks. Sources fail into gaps; only a bug in this package raises. It thinks in the ``pool``, or in the
+    event loop's own.
     """
 
     def __init__(
@@ -75,12 +77,14 @@ class DeterministicInvestigator:
         deadline: timedelta,
         lookback: timedelta,
         rules: Rules | None = None,
+        pool: Executor | None = None,
     ) -> None:
         self._sources = sources
         self._clock = clock
         self._deadline = deadline
         self._lookback = lookback
         self._rules = rules or Rules()
+        self._pool = pool
 
     async def investigate(self, case: Case) -> Investigation:
         began = self._clock.now()
@@ -89,13 +93,15 @@ class DeterministicInvestigator:
         answers = await self._gather(case, plan, entities)
         pack = Pack(case=case, entities=entities, answers=answers)
         # Thousands of samples and lines take tens of milliseconds: not on the event loop.
-        findings = await asyncio.to_thread(judge, pack, self._rules)
+        return await in_thread(self._pool, self._concluded, pack, began, more)
+
+    def _concluded(self, pack: Pack, began: datetime, more: int) -> Investigation:
+        findings = judge(pack, self._rules)
         now = self._clock.now()
         seconds = max(0.0, (now - began).total_seconds())
-        diagnosis = write_diagnosis(findings, now, seconds, more_entities=more)
         return Investigation(
-            evidence=tuple(answer.evidence for answer in answers),
-            diagnosis=diagnosis,
+            evidence=tuple(answer.evidence for answer in pack.answers),
+            diagnosis=write_diagnosis(findings, now, seconds, more_entities=more),
             edges=findings.graph.kept(now),
         )
 
@@ -104,14 +110,22 @@ class DeterministicInvestigator:
         asks = first_asks(case, entities, subjects, plan.window)
         follows = any(ObjectQuery in source.answers for source in self._sources.wide)
         first = self._deadline * _FIRST_SHARE if follows else self._deadline
-        answers = await gather(case, plan, asks, entities, self._sources, first, self._clock)
+        answers = await gather(case, plan, asks, entities, self._sources, first, self._clock, pool=self._pool)
         if not any(answer.query is not None and answer.evidence.objects for answer in answers):
             return answers
-        more = await asyncio.to_thread(_follow_up, case, entities, answers, plan.window)
+        more = await in_thread(self._pool, _follow_up, case, entities, answers, plan.window)
         nothing = Plan(window=plan.window, metrics=(), host=())
         rest = self._deadline - first
         return answers + await gather(
-            case, nothing, more, entities, self._sources, rest, self._clock, first_number=len(answers)
+            case,
+            nothing,
+            more,
+            entities,
+            self._sources,
+            rest,
+            self._clock,
+            first_number=len(answers),
+            pool=self._pool,
         )
 
 

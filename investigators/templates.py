@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
+from operator import eq
 
 from bot.domain.evidence import LogLine
 
@@ -46,6 +47,18 @@ _FATAL = re.compile(
 _ERROR = re.compile(
     r"\b(?:ERROR|ERR|SEVERE|Traceback|[A-Z][A-Za-z]*(?:Error|Exception))\b|\b(?:error|failed)\b[:=]"
 )
+_FATAL_PARTS = (
+    "FATAL",
+    "CRITICAL",
+    "EMERG",
+    "PANIC",
+    "fatal error",
+    "Segmentation fault",
+    "MemoryError",
+    "panic:",
+)
+_ERROR_PARTS = ("ERR", "rror", "xception", "SEVERE", "Traceback", "failed")
+"""Every text that matches the pattern holds one of these."""
 _WARNING = re.compile(r"\b(?:WARNING|WARN)\b")
 _FIELD_LEVEL = re.compile(r"(?:\"(?:level|severity|levelname)\"\s*:\s*\"|\blevel=\"?)([A-Za-z]+)")
 _BY_NAME = {
@@ -57,13 +70,19 @@ _BY_NAME = {
 
 def level_of(text: str) -> Level:
     """The level a line carries: its own field when it is structured, else the usual words."""
-    if match := _FIELD_LEVEL.search(text[:600]):
+    # Most lines hold no part of these words; to look for those first is many times cheaper.
+    named = "level" in text or "severity" in text
+    if named and (match := _FIELD_LEVEL.search(text[:600])):
         return _BY_NAME.get(match.group(1).lower(), Level.PLAIN)
-    if _FATAL.search(text):
+    if _holds(text, _FATAL_PARTS) and _FATAL.search(text):
         return Level.FATAL
-    if _ERROR.search(text):
+    if _holds(text, _ERROR_PARTS) and _ERROR.search(text):
         return Level.ERROR
-    return Level.WARNING if _WARNING.search(text[:200]) else Level.PLAIN
+    return Level.WARNING if "WARN" in text and _WARNING.search(text[:200]) else Level.PLAIN
+
+
+def _holds(text: str, parts: tuple[str, ...]) -> bool:
+    return any(map(text.__contains__, parts))
 
 
 @dataclass(slots=True)
@@ -117,9 +136,10 @@ def mine(lines: Iterable[LogLine]) -> Mined:
             group.append(template)
             order.append(template)
         else:
-            template.tokens = [
-                a if a == b else WILDCARD for a, b in zip(template.tokens, tokens, strict=True)
-            ]
+            if template.tokens != tokens:
+                template.tokens = [
+                    a if a == b else WILDCARD for a, b in zip(template.tokens, tokens, strict=True)
+                ]
         template.count += 1
         template.members.append(number)
         template.last = at
@@ -133,14 +153,18 @@ def mask(text: str) -> list[str]:
 
 def masked(text: str) -> str:
     """The line without its time, with numbers, ids and addresses masked."""
-    return _VARIABLE.sub(WILDCARD, _TIME_FIELD.sub(r"\1<*>", _TIME.sub("", text, count=1)))
+    if stamp := _TIME.match(text):
+        text = text[stamp.end() :]
+    if '"' in text:
+        text = _TIME_FIELD.sub(r"\1<*>", text)
+    return _VARIABLE.sub(WILDCARD, text)
 
 
 def _most_similar(group: list[Template], tokens: list[str]) -> Template | None:
     best: Template | None = None
     score = _SIMILAR
     for template in group:
-        same = sum(a == b for a, b in zip(template.tokens, tokens, strict=True)) / len(tokens)
+        same = sum(map(eq, template.tokens, tokens)) / len(tokens)
         if same >= score:
             best, score = template, same
     return best

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import aiohttp
 
 from bot.app.records import record_probes, record_sources
+from bot.app.resting import Resting
 from bot.app.seams import Seams
 from bot.domain.clock import Clock
 from bot.domain.errors import Unavailable
@@ -26,6 +28,10 @@ from investigators.ports import (
     PastMemory,
 )
 from investigators.queries import EvidenceSource, LogQuery, Query, Sources, SpanQuery
+
+_THREADS = 1
+"""More would not be faster, as they share the interpreter's lock, and the event loop would wait for a turn of
+each: three times as long with two."""
 
 
 class Memory(PastMemory, KnownEdges, Protocol):
@@ -43,13 +49,28 @@ async def open_investigator(
         return
     from investigators.registry import DeterministicInvestigator
 
-    async with live_sources(config, seams, session, memory) as sources:
-        yield DeterministicInvestigator(
-            sources,
-            clock=seams.clock,
-            deadline=config.evidence.deadline,
-            lookback=config.evidence.lookback,
-        )
+    with thinking() as pool:
+        async with live_sources(config, seams, session, memory) as sources:
+            yield Resting(
+                DeterministicInvestigator(
+                    sources,
+                    clock=seams.clock,
+                    deadline=config.evidence.deadline,
+                    lookback=config.evidence.lookback,
+                    pool=pool,
+                )
+            )
+
+
+@contextmanager
+def thinking() -> Iterator[Executor]:
+    """Where investigations judge, however many of these there are. One that still judges at the end is not
+    waited for."""
+    pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="judging")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 @asynccontextmanager

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -19,6 +19,7 @@ from bot.domain.alert import Alert, AlertStatus
 from bot.domain.batch import BodyError
 from bot.domain.errors import InputError
 from bot.domain.ids import RandomToken
+from bot.domain.threads import in_thread
 from bot.workflow.intake import GroupingRules, open_incident
 from bot.workflow.routing import Router
 from config.alerts import Grouping, Limits
@@ -49,21 +50,25 @@ class Saved:
     lookback: timedelta
 
 
-async def replay(directory: Path, rules: Rules | None = None) -> tuple[Case, Investigation]:
+async def replay(
+    directory: Path, rules: Rules | None = None, pool: Executor | None = None
+) -> tuple[Case, Investigation]:
     """Investigate a directory, with all rules or some. The same directory gives the same investigation, to
-    the byte.
+    the byte. Several at once had better share a ``pool`` of few threads.
 
     Raises InputError for a directory that is none, or holds no alert.
     """
-    snapshot = await asyncio.to_thread(Snapshot, directory)
-    # Without meta.yaml the clock is the newest time of the parts, which are then read.
-    now = await asyncio.to_thread(lambda: snapshot.now)
-    saved = await asyncio.to_thread(_saved, snapshot, now)
-    sources = await asyncio.to_thread(replay_sources, snapshot)
+    saved, sources = await in_thread(pool, _opened, directory, pool)
     investigator = build_rules_investigator(
-        sources, FixedClock(saved.case.now), _DEADLINE, saved.lookback, rules
+        sources, FixedClock(saved.case.now), _DEADLINE, saved.lookback, rules, pool
     )
     return saved.case, await investigator.investigate(saved.case)
+
+
+def _opened(directory: Path, pool: Executor | None) -> tuple[Saved, Sources]:
+    snapshot = Snapshot(directory, pool)
+    # Without meta.yaml the clock is the newest time of the parts, which are then read.
+    return _saved(snapshot, snapshot.now), replay_sources(snapshot)
 
 
 def replay_sources(snapshot: Snapshot | Path) -> Sources:
@@ -77,9 +82,12 @@ def build_rules_investigator(
     deadline: timedelta,
     lookback: timedelta,
     rules: Rules | None = None,
+    pool: Executor | None = None,
 ) -> Investigator:
     """The deterministic investigator at one moment."""
-    return DeterministicInvestigator(sources, clock=clock, deadline=deadline, lookback=lookback, rules=rules)
+    return DeterministicInvestigator(
+        sources, clock=clock, deadline=deadline, lookback=lookback, rules=rules, pool=pool
+    )
 
 
 def _saved(snapshot: Snapshot, now: datetime) -> Saved:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import structlog
 
 from bot.app.acting import may_execute
 from bot.app.build import build
+from bot.cli.collecting import collect_seldom
 from bot.cli.loading import load_config
 from bot.telemetry import configure_logging
 
@@ -29,7 +29,7 @@ async def run(path: Path) -> int:
         loop.add_signal_handler(number, stop.set)
     async with build(config) as app:
         # What was built stays until the end: the collector need not look at it again and again.
-        gc.freeze()
+        collect_seldom()
         _log.info(
             "started",
             port=app.port,

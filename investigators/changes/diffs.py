@@ -70,15 +70,16 @@ class Diff:
 
     def lost(self, pattern: re.Pattern[str]) -> int:
         """How many matches fewer the changed lines hold now; 0 where they hold as many or more."""
-        return max(0, self._count(pattern, self.removed_text) - self._count(pattern, self.added_text))
+        return self._more(pattern, self.removed_text, self.added_text)
 
     def gained(self, pattern: re.Pattern[str]) -> int:
         """How many matches more the changed lines hold now."""
-        return max(0, self._count(pattern, self.added_text) - self._count(pattern, self.removed_text))
+        return self._more(pattern, self.added_text, self.removed_text)
 
     @staticmethod
-    def _count(pattern: re.Pattern[str], text: str) -> int:
-        return sum(1 for _ in pattern.finditer(text))
+    def _more(pattern: re.Pattern[str], here: str, there: str) -> int:
+        count = len(pattern.findall(here))
+        return max(0, count - len(pattern.findall(there))) if count else 0
 
 
 def parse(text: str, files: Sequence[str]) -> Diff:

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
+from operator import le
 from statistics import median
 
-from bot.domain.evidence import LogLine, Sample, TraceSpan
+from bot.domain.evidence import LogLine, Series, TraceSpan
 from bot.domain.ids import EvidenceId
 from investigators.templates import Level, Template, level_of, mine
 from investigators.world.world import Line, Track, World
@@ -258,7 +259,7 @@ def _moved(world: World) -> Iterable[Moved]:
     }
     for track in world.tracks:
         twin = healthy.get((track.object, track.pod, track.series.name, _labels(track)))
-        found = departure(track.series.samples, twin.series.samples if twin else (), track.series.name)
+        found = departure(track.series, twin.series if twin else None, track.series.name)
         if found is not None:
             first, before, after, low, high = found
             yield Moved(
@@ -278,44 +279,46 @@ def _labels(track: Track) -> tuple[tuple[str, str], ...]:
 
 
 def departure(
-    samples: Sequence[Sample], healthy: Sequence[Sample], name: str = ""
+    series: Series, healthy: Series | None, name: str = ""
 ) -> tuple[datetime, float, float, float, float] | None:
     """When a series left its usual level for three samples or for good: (first, usual level, new level,
     lowest, highest since). A slow drift is dated to where it began. None where it stayed, or is too short."""
-    if len(samples) < 6 or (len(samples) < 12 and len(healthy) < 8):
+    times, values = series.times, series.values
+    known = healthy.values if healthy is not None else ()
+    if len(values) < 6 or (len(values) < 12 and len(known) < 8):
         return None
-    usual = [sample.value for sample in healthy] or [
-        sample.value for sample in samples[: min(30, max(6, len(samples) // 8))]
-    ]
-    if _COUNTER.search(name) and max(usual) > min(usual) and all(a <= b for a, b in pairwise(usual)):
-        samples, usual = (
-            _rates(samples),
-            [sample.value for sample in _rates(healthy or samples[: len(usual)])],
-        )
-        if len(samples) < 6 or not usual:
+    usual = known or values[: min(30, max(6, len(values) // 8))]
+    if _COUNTER.search(name) and max(usual) > min(usual) and all(map(le, usual, usual[1:])):
+        usual_times = healthy.times if healthy is not None and known else times[: len(usual)]
+        usual = _rates(usual_times, usual)
+        times, values = times[1:], _rates(times, values)
+        if len(values) < 6 or not usual:
             return None
     middle = median(usual)
     spread = max(
-        1.4826 * median(abs(value - middle) for value in usual),
+        1.4826 * median([abs(value - middle) for value in usual]),
         (max(usual) - min(usual)) / 4,
         0.03 * abs(middle),
         1e-9,
     )
-    far = [abs(sample.value - middle) >= max(6 * spread, 0.2 * abs(middle)) for sample in samples]
+    least = max(6 * spread, 0.2 * abs(middle))
+    if max(values) - middle < least and middle - min(values) < least:
+        return None
+    far = [abs(value - middle) >= least for value in values]
     at = next((i for i in range(len(far)) if far[i] and all(far[i : i + 3])), None)
     if at is None:
         return None
-    since = [sample.value for sample in samples[at:]]
+    since = values[at:]
     gone = [value for value, away in zip(since, far[at:], strict=True) if away]
     sign = 1 if median(gone) > middle else -1
     # A drift is already on its way before it is far off.
-    while at > 0 and sign * (samples[at - 1].value - middle) > 2 * spread:
+    while at > 0 and sign * (values[at - 1] - middle) > 2 * spread:
         at -= 1
-    return samples[at].at, middle, median(gone), min(since), max(since)
+    return times[at], middle, median(gone), min(since), max(since)
 
 
-def _rates(samples: Sequence[Sample]) -> list[Sample]:
+def _rates(times: Sequence[datetime], values: Sequence[float]) -> list[float]:
     return [
-        Sample(at=b.at, value=max(0.0, b.value - a.value) / max(1.0, (b.at - a.at).total_seconds()))
-        for a, b in pairwise(samples)
+        max(0.0, b - a) / max(1.0, (end - start).total_seconds())
+        for (start, a), (end, b) in pairwise(zip(times, values, strict=True))
     ]

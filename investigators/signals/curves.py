@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import pairwise
 
 from bot.domain.evidence import Evidence
@@ -49,15 +50,23 @@ def curves_of(tracks: Iterable[Track]) -> list[Curve]:
     """Every comparable curve; histogram buckets are left out, their sums and counts are not."""
     plain: list[Curve] = []
     counters: list[tuple[Track, Sequence[float], Sequence[float]]] = []
+    known: dict[tuple[datetime, ...], tuple[float, ...]] = {}
     for track in tracks:
         name = track.series.name
         if name.endswith("_bucket"):
             continue
-        samples = [sample for sample in track.series.samples if abs(sample.value) <= _MOST]
-        if len(samples) < 2:
+        if len(track.series.samples) < 2:
             continue
-        times = tuple(sample.at.timestamp() for sample in samples)
-        values = tuple(sample.value for sample in samples)
+        moments = tuple(track.series.times)
+        times = known.get(moments)
+        if times is None:
+            times = known[moments] = tuple([moment.timestamp() for moment in moments])
+        values = tuple(track.series.values)
+        if not all(abs(value) <= _MOST for value in values):
+            kept = [(at, value) for at, value in zip(times, values, strict=True) if abs(value) <= _MOST]
+            times, values = tuple(at for at, _ in kept), tuple(value for _, value in kept)
+            if len(values) < 2:
+                continue
         if is_counter(name):
             rate_times, rates = _rates(times, values)
             if rates:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from operator import sub
 from statistics import median
 
 from investigators.signals.curves import Curve, by_identity, curves_of
@@ -64,8 +65,8 @@ def _split(
     """(normal values, values just before the onset, values since); None where too little is known. The values
     before the onset are the normal ones where there is no better."""
     step = _step(curve.times)
-    since = [v for t, v in zip(curve.times, curve.values, strict=True) if t > onset - step]
-    before = [v for t, v in zip(curve.times, curve.values, strict=True) if t <= onset - step]
+    place = bisect_right(curve.times, onset - step)
+    before, since = curve.values[:place], curve.values[place:]
     if not since:
         return None
     if healthy is not None and len(healthy.values) >= _LEAST_NORMAL:
@@ -95,7 +96,7 @@ def _deviation(
 
 
 def _step(times: Sequence[float]) -> float:
-    return median(b - a for a, b in pairwise(times)) if len(times) > 1 else 0.0
+    return median(map(sub, times[1:], times)) if len(times) > 1 else 0.0
 
 
 def _extremes(values: Sequence[float]) -> tuple[float, float]:

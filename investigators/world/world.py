@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
 from bot.domain.alert import Alert
 from bot.domain.evidence import Change, Evidence, Series, TraceSpan
 from investigators.world.cluster import Cluster
 from investigators.world.graph import Graph
 
+_Derived = TypeVar("_Derived")
 _POD_SUFFIX = re.compile(r"-(?:[a-f0-9]{6,10}-[a-z0-9]{5}|[0-9]{1,3}|[bcdfghjklmnpqrstvwxz2456789]{5})\Z")
 
 
@@ -64,6 +66,14 @@ class World:
     changes: tuple[Change, ...] = ()
     asked: Mapping[str, tuple[Evidence, ...]] = field(default_factory=dict)
     _lines_by: Mapping[tuple[str, str], tuple[Line, ...]] = field(default_factory=dict)
+    _derived: dict[object, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def derived(self, make: Callable[[World], _Derived]) -> _Derived:
+        """What several rules make of this world, made when the first of them asks."""
+        if make not in self._derived:
+            self._derived[make] = make(self)
+        found: _Derived = self._derived[make]
+        return found
 
     def looked(self, *kinds: str) -> tuple[Evidence, ...]:
         """The answers of these kinds (``log.lines``, ``trace.spans``, …), to cite or to see gaps in."""

@@ -6,12 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import gt
 from typing import Any
 
 from adapters.evidence.build import Record, clean_labels
 from adapters.evidence.http import Malformed
 from adapters.evidence.select import selects
-from bot.domain.evidence import Sample, Series
+from bot.domain.evidence import Samples, Series
 from bot.domain.redaction import clean
 from investigators.ports import Matcher
 
@@ -57,9 +58,10 @@ def parse_result(data: Mapping[str, Any], *, max_series: int, max_samples: int =
     return Parsed(series=tuple(series), left_out=len(result) - taken, not_finite=not_finite)
 
 
-def _samples(points: Sequence[Any], moments: dict[float, datetime]) -> tuple[tuple[Sample, ...], int]:
+def _samples(points: Sequence[Any], moments: dict[float, datetime]) -> tuple[Samples, int]:
     """``moments`` holds the times seen before: the series of one answer share most of them."""
-    samples: list[Sample] = []
+    times: list[datetime] = []
+    values: list[float] = []
     dropped = 0
     try:
         for at, value in points:
@@ -68,13 +70,16 @@ def _samples(points: Sequence[Any], moments: dict[float, datetime]) -> tuple[tup
                 moment = moments.get(at)
                 if moment is None:
                     moment = moments[at] = datetime.fromtimestamp(float(at), UTC)
-                samples.append(Sample(at=moment, value=number))
+                times.append(moment)
+                values.append(number)
             else:
                 dropped += 1
     except (TypeError, ValueError, OverflowError, OSError):
         raise Malformed("a sample is not a [time, value] pair") from None
-    samples.sort(key=lambda sample: sample.at)
-    return tuple(samples), dropped
+    if any(map(gt, times, times[1:])):
+        order = sorted(range(len(times)), key=times.__getitem__)
+        times, values = [times[i] for i in order], [values[i] for i in order]
+    return Samples(tuple(times), tuple(values)), dropped
 
 
 def parse_targets(data: Mapping[str, Any], matchers: Sequence[Matcher]) -> list[Record]:

@@ -357,7 +357,7 @@ def _excerpt(series: Sequence[Series]) -> str:
     lines = []
     for one in series[:_SHOWN]:
         labels = ",".join(f'{key}="{value}"' for key, value in sorted(one.labels.items()))
-        values = [sample.value for sample in one.samples]
+        values = one.values
         lines.append(
             f"{one.name}{{{labels}}} first {values[0]:.6g} last {values[-1]:.6g} "
             f"min {min(values):.6g} max {max(values):.6g} ({len(values)} samples)"

@@ -232,7 +232,7 @@ def _excerpt(series: Sequence[Series]) -> str:
         by_name.setdefault(one.name, []).append(one)
     lines = []
     for name, group in list(by_name.items())[:_SHOWN]:
-        values = [sample.value for one in group for sample in one.samples]
+        values = [value for one in group for value in one.values]
         lines.append(f"{name}: {len(group)} series, min {min(values):.6g} max {max(values):.6g}")
     if len(by_name) > _SHOWN:
         lines.append(f"… and {len(by_name) - _SHOWN} more metrics")

@@ -12,7 +12,7 @@ from bot.domain.evidence import (
     Evidence,
     EvidenceStatus,
     LogLine,
-    Sample,
+    Samples,
     Series,
     TraceSpan,
     Window,
@@ -49,7 +49,7 @@ def evidence_to_json(evidence: Evidence) -> dict[str, Any]:
         {
             "name": one.name,
             "labels": dict(one.labels),
-            "samples": [[to_micros(sample.at), sample.value] for sample in one.samples],
+            "samples": [[to_micros(at), value] for at, value in zip(one.times, one.values, strict=True)],
         }
         for one in evidence.series
     ]
@@ -102,7 +102,8 @@ def evidence_from_json(made: Mapping[str, Any]) -> Evidence:
 
 
 def _series(made: Mapping[str, Any]) -> Series:
-    samples = tuple(Sample(at=from_micros(at), value=value) for at, value in made["samples"])
+    pairs = made["samples"]
+    samples = Samples(tuple([from_micros(at) for at, _ in pairs]), tuple([value for _, value in pairs]))
     return Series(name=made["name"], labels=made["labels"], samples=samples)
 
 

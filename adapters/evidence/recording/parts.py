@@ -151,7 +151,7 @@ class Parts:
     def _series(self, name: str, series: Iterable[Series]) -> None:
         for one in series:
             samples = self._samples.setdefault((name, one.name, frozenset(one.labels.items())), {})
-            samples.update((sample.at, sample.value) for sample in one.samples)
+            samples.update(zip(one.times, one.values, strict=True))
 
     def _csv(self, name: str) -> str:
         mine = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +11,7 @@ from adapters.evidence.snapshot.files import Malformed, clean_texts, epoch, mome
 from adapters.evidence.snapshot.snapshot import Part, Snapshot
 from adapters.evidence.snapshot.tables import number, whole
 from bot.domain.evidence import Evidence, EvidenceStatus, LogLine, Series, Window
+from bot.domain.threads import in_thread
 from investigators.ports import HostQuery
 
 _HOST_LABELS = ("instance", "node", "host", "hostname", "nodename")
@@ -90,7 +90,7 @@ class SnapshotHost:
     async def log(self, query: HostQuery, window: Window) -> Evidence:
         look = _Look(part="log", query=query, window=window)
         try:
-            lines = await asyncio.to_thread(self._lines, query, window)
+            lines = await in_thread(self.snapshot.pool, self._lines, query, window)
         except (Malformed, ValueError, KeyError) as error:
             return self._nothing(look, f"log: {error}", EvidenceStatus.FAILED)
         if not lines:
@@ -117,7 +117,7 @@ class SnapshotHost:
     ) -> Evidence:
         look = _Look(part=part, query=query, window=window)
         try:
-            records = await asyncio.to_thread(lambda: made(self._rows(TABLES[part][1])))
+            records = await in_thread(self.snapshot.pool, lambda: made(self._rows(TABLES[part][1])))
         except (Malformed, ValueError) as error:
             return self._nothing(look, str(error), EvidenceStatus.FAILED)
         if not records:

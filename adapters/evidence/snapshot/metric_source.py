@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import shlex
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +17,7 @@ from adapters.evidence.snapshot.snapshot import Part, Snapshot
 from bot.domain.clock import to_rfc3339
 from bot.domain.evidence import Evidence, EvidenceStatus, Series, Window
 from bot.domain.redaction import redact, strip_invisible
+from bot.domain.threads import in_thread
 from investigators.ports import Matcher, MetricQuery
 
 UNANSWERABLE = "this PromQL cannot be answered from a recording"
@@ -58,7 +58,7 @@ class SnapshotMetrics:
         window = Window(start=at, end=at)
         query = f"targets{{{','.join(f'{m.label}{m.op.value}{m.value}' for m in matchers)}}}"
         try:
-            ups = await asyncio.to_thread(self._ups, matchers, at)
+            ups = await in_thread(self.snapshot.pool, self._ups, matchers, at)
         except (Malformed, ValueError) as error:
             return self._nothing("metric.targets", query, window, subject, str(error), failed=True)
         if not ups:
@@ -126,7 +126,7 @@ class SnapshotMetrics:
             reason = "the window or the step is empty"
             return self._nothing(kind, text, window, subject, reason, failed=True, manual=manual)
         try:
-            series, dropped = await asyncio.to_thread(self._evaluate, read, window, step)
+            series, dropped = await in_thread(self.snapshot.pool, self._evaluate, read, window, step)
         except Unanswerable as error:
             reason = f"{UNANSWERABLE}: {error}"
             return self._nothing(kind, text, window, subject, reason, failed=True, manual=manual)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import csv
 import math
 import re
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from io import StringIO
-from itertools import pairwise
+from itertools import compress, islice
 from math import isfinite
+from operator import lt
 
 from adapters.evidence.build import clean_labels
 from adapters.evidence.snapshot.files import Folder, Malformed, epoch, moment
-from bot.domain.evidence import Sample, Series
+from bot.domain.evidence import Samples, Series
 from investigators.ports import Matcher, MatchOp
 
 _FIXED = ("timestamp", "metric", "value")
@@ -23,12 +25,13 @@ _FIXED = ("timestamp", "metric", "value")
 
 @dataclass(slots=True)
 class Track:
-    """One series as it is stored: ``times`` in epoch seconds, ascending, and as many ``values``."""
+    """One series as it is stored: ``times`` in epoch seconds, ascending, and as many ``values``. In arrays,
+    for the garbage collector looks at every item of a list."""
 
     name: str
     labels: dict[str, str]
-    times: list[float]
-    values: list[float]
+    times: array[float]
+    values: array[float]
 
     def between(self, start: float, end: float) -> slice:
         """The samples in ``[start, end]``."""
@@ -111,6 +114,14 @@ def _read(folder: Folder, name: str, found: dict[tuple[str, frozenset[tuple[str,
     return filling.dropped
 
 
+class _Epochs(dict[str, float]):
+    """Times as they are written to epoch seconds."""
+
+    def __missing__(self, text: str) -> float:
+        found = self[text] = epoch(text)
+        return found
+
+
 class _Filling:
     """One file's rows on their way into series. Every label set is looked at once."""
 
@@ -126,6 +137,51 @@ class _Filling:
 
     def add_plain(self, lines: list[str]) -> None:
         """Lines without quotes whose first three fields are the fixed ones. Raises ValueError."""
+        try:
+            columns = self._columns(lines)
+        except ValueError:
+            # Line by line, to know where.
+            self._add_lines(lines)
+            return
+        for track, times, values in columns:
+            if not all(map(isfinite, values)):
+                good = [isfinite(value) for value in values]
+                self.dropped += good.count(False)
+                times, values = list(compress(times, good)), list(compress(values, good))
+            track.times.extend(times)
+            track.values.extend(values)
+
+    def _columns(self, lines: list[str]) -> list[tuple[Track, list[float], list[float]]]:
+        """Every series' times and values, as the lines give them. Raises ValueError for a line that is
+        malformed, and where two kinds of lines are of one series."""
+        texts: dict[tuple[str, str], tuple[list[str], list[str], str]] = {}
+        before: tuple[str, str] = ("", "")
+        add_time: Callable[[str], None]
+        add_value: Callable[[str], None]
+        for line in islice(lines, 1, None):
+            if not line or line == "\r":
+                continue
+            at, metric, value, labels = line.split(",", 3)
+            # Lines of one series mostly follow one another.
+            if (metric, labels) != before:
+                before = (metric, labels)
+                if before not in texts:
+                    texts[before] = ([], [], line)
+                moments, numbers, _ = texts[before]
+                add_time, add_value = moments.append, numbers.append
+            add_time(at)
+            add_value(value)
+        epochs = _Epochs()
+        columns = []
+        for moments, numbers, line in texts.values():
+            times = [*map(epochs.__getitem__, moments)]
+            values = [*map(float, numbers)] if all(numbers) else [float(text or "nan") for text in numbers]
+            columns.append((self._track(line.rstrip("\r").split(",")), times, values))
+        if len({id(track) for track, _, _ in columns}) < len(columns):
+            raise ValueError
+        return columns
+
+    def _add_lines(self, lines: list[str]) -> None:
         times = self._times
         tracks: dict[tuple[str, str], Track] = {}
         for self.line, line in enumerate(lines, 1):
@@ -176,18 +232,18 @@ class _Filling:
         key = (metric, frozenset(labels.items()))
         track = self._found.get(key)
         if track is None:
-            track = self._found[key] = Track(name=metric, labels=labels, times=[], values=[])
+            track = self._found[key] = Track(name=metric, labels=labels, times=array("d"), values=array("d"))
         return track
 
 
 def _in_order(track: Track) -> None:
     """Ascending times, one sample each: of two samples of one moment the later line counts."""
     times = track.times
-    if all(a < b for a, b in pairwise(times)):
+    if all(map(lt, times, times[1:])):
         return
     merged = dict(zip(times, track.values, strict=True))
-    track.times = sorted(merged)
-    track.values = [merged[time] for time in track.times]
+    track.times = array("d", sorted(merged))
+    track.values = array("d", [merged[time] for time in track.times])
 
 
 class Surveyed:
@@ -203,7 +259,7 @@ def survey(
 ) -> Surveyed:
     """The raw samples in ``[start, end]``, the last of each step where they are denser than that."""
     kept: list[Series] = []
-    known: dict[float, datetime] = {}
+    known = Moments()
     samples = total = 0
     for track in tracks:
         part = track.between(start, end)
@@ -215,7 +271,8 @@ def survey(
             continue
         if step > 0 and len(times) > 2 and (times[-1] - times[0]) / (len(times) - 1) < 0.9 * step:
             last = {time // step: index for index, time in enumerate(times)}
-            times, values = [times[i] for i in last.values()], [values[i] for i in last.values()]
+            times = array("d", [times[i] for i in last.values()])
+            values = array("d", [values[i] for i in last.values()])
         if samples + len(times) > max_samples:
             samples = max_samples
             continue
@@ -224,12 +281,25 @@ def survey(
     return Surveyed(tuple(kept), total)
 
 
-def as_samples(
-    times: Sequence[float], values: Sequence[float], known: dict[float, datetime] | None = None
-) -> tuple[Sample, ...]:
+def as_samples(times: Sequence[float], values: Sequence[float], known: Moments | None = None) -> Samples:
     """Samples at epoch seconds; ``known`` keeps moments that other series have as well."""
-    known = {} if known is None else known
-    for time in times:
-        if time not in known:
-            known[time] = moment(time)
-    return tuple([Sample(at=known[t], value=v) for t, v in zip(times, values, strict=True)])
+    return Samples((known or Moments()).of(times), tuple(values))
+
+
+class Moments:
+    """Epoch seconds as times. Most series of one answer are of the very same moments."""
+
+    def __init__(self) -> None:
+        self._single: dict[float, datetime] = {}
+        self._columns: dict[tuple[float, ...], tuple[datetime, ...]] = {}
+
+    def of(self, times: Sequence[float]) -> tuple[datetime, ...]:
+        key = tuple(times)
+        column = self._columns.get(key)
+        if column is None:
+            known = self._single
+            for time in key:
+                if time not in known:
+                    known[time] = moment(time)
+            column = self._columns[key] = tuple([known[time] for time in key])
+        return column

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -158,11 +159,15 @@ _PRESENT: Mapping[Part, Callable[[Folder], bool]] = {
 class Snapshot:
     """One directory in the snapshot format. Reads only; each part once, when it is first asked for."""
 
-    def __init__(self, root: Path) -> None:
-        """Raises InputError when there is no such directory or its meta.yaml cannot be understood."""
+    def __init__(self, root: Path, pool: Executor | None = None) -> None:
+        """Files are read in the ``pool``, or in the event loop's own.
+
+        Raises InputError when there is no such directory or its meta.yaml cannot be understood.
+        """
         if not root.is_dir():
             raise InputError(f"{root} is not a directory")
         self.root = root
+        self.pool = pool
         self.main = Contents(Folder(root))
         baseline = root / "baseline"
         self.baseline = Contents(Folder(baseline, "baseline/")) if baseline.is_dir() else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields
@@ -28,6 +27,7 @@ from adapters.evidence.snapshot.found import (
 from adapters.evidence.snapshot.showing import shown_records, shown_series
 from adapters.evidence.snapshot.snapshot import Contents, Part, Snapshot
 from bot.domain.evidence import Evidence, EvidenceStatus, LogLine, Window
+from bot.domain.threads import in_thread
 from investigators.ports import Matcher
 from investigators.queries import (
     ChangeQuery,
@@ -104,7 +104,7 @@ class SnapshotSource:
         return self.snapshot.has(part)
 
     async def ask(self, query: Query, window: Window, subject: str) -> Evidence:
-        return await asyncio.to_thread(self.answer, query, window, subject)
+        return await in_thread(self.snapshot.pool, self.answer, query, window, subject)
 
     def answer(self, query: Query, window: Window, subject: str) -> Evidence:
         """The same, at once and in this thread."""

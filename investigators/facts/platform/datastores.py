@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from bot.domain.evidence import Fact, Sample
+from bot.domain.evidence import Fact
 from investigators.facts.charge import service
 from investigators.facts.platform.charging import Complaint, callee_or_caller, complaints, other_users
 from investigators.facts.platform.scene import Scene, cite, clip, listed
@@ -160,7 +160,7 @@ def _metrics(scene: Scene) -> Iterator[Fact]:
 
 
 def _first(track: Track) -> float:
-    samples: tuple[Sample, ...] = track.series.samples
+    samples = track.series.samples
     return samples[0].value if samples else 0.0
 
 

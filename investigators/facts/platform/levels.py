@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
 from statistics import median
 
-from bot.domain.evidence import Sample
+from bot.domain.evidence import Sample, values_of
 from investigators.facts.platform.scene import Scene
 from investigators.world.world import Track
 
@@ -37,14 +38,14 @@ def levels(scene: Scene, track: Track, *, counter: bool = False) -> Levels | Non
 
 
 def _levels(scene: Scene, track: Track, counter: bool) -> Levels | None:
-    samples = track.series.samples
-    now = [one for one in samples if one.at >= scene.world.onset]
+    times, samples = track.series.times, track.series.samples
+    now = samples[bisect_left(times, scene.world.onset) :]
     if len(now) < 3:
         now = [one for one in samples if scene.current(one.at, _LEAD)][-8:]
     if len(now) < (2 if counter else 1):
         return None
     healthy = scene.healthy_tracks.get((track.series.name, track.object, track.pod))
-    earlier: Sequence[Sample] = [one for one in samples if one.at < scene.world.onset - _LEAD]
+    earlier = samples[: bisect_left(times, scene.world.onset - _LEAD)]
     if healthy is not None:
         earlier = healthy.series.samples
     level = _rate if counter else _median
@@ -55,14 +56,14 @@ def _levels(scene: Scene, track: Track, counter: bool) -> Levels | None:
 
 
 def _median(samples: Sequence[Sample]) -> float | None:
-    return median(one.value for one in samples) if samples else None
+    return median(values_of(samples)) if samples else None
 
 
 def _rate(samples: Sequence[Sample]) -> float | None:
     """Mean increase per second, resets allowed for."""
     if len(samples) < 2 or samples[-1].at <= samples[0].at:
         return None
-    grown = sum(b.value - a.value if b.value >= a.value else b.value for a, b in pairwise(samples))
+    grown = sum(b - a if b >= a else b for a, b in pairwise(values_of(samples)))
     return grown / (samples[-1].at - samples[0].at).total_seconds()
 
 

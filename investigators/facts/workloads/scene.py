@@ -145,7 +145,11 @@ class Scene:
 
 
 def scene_of(world: World) -> Scene:
-    """Every workload with at least one object, in a stable order."""
+    """Every workload with at least one object, in a stable order; the same one for every rule."""
+    return world.derived(_scene_of)
+
+
+def _scene_of(world: World) -> Scene:
     cluster = world.cluster
     groups: dict[tuple[str, str], _Group] = {}
     for kind in (*WORKLOADS, "ControllerRevision"):
