@@ -99,7 +99,7 @@ def _curves(pack: Pack, entity: Entity) -> Iterator[Began]:
                     yield began
 
 
-def _change(evidence: Evidence, samples: tuple[Sample, ...], threshold: Threshold) -> Began | None:
+def _change(evidence: Evidence, samples: Sequence[Sample], threshold: Threshold) -> Began | None:
     """A change of level towards the alert's limit that led beyond it."""
     shift = level_shift(samples)
     if shift is None or threshold.crossed(shift.before) or not threshold.crossed(shift.after):
