@@ -117,8 +117,9 @@ async def test_verification_notices_a_process_that_died_after_the_restart(bench:
     inspector = bench.inspector()
     before = await inspector.locate(RESTART)
     result = await bench.executor().run(RESTART, before, "key-1")
-    psutil.Process(bench.starts()[-1]).kill()
-    psutil.wait_procs([psutil.Process(bench.starts()[-1])] if alive(bench.starts()[-1]) else [], timeout=5)
+    started = psutil.Process(bench.starts()[-1])
+    started.kill()
+    psutil.wait_procs([started], timeout=5)
     checks = {check.name: check.ok for check in await inspector.check(RESTART, before, result)}
     assert checks == {"running": False, "identity": False, "stable": False}
 
