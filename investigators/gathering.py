@@ -32,6 +32,7 @@ from investigators.plan import (
     Plan,
     RangeAsk,
     RulesAsk,
+    SameHourAsk,
     TargetsAsk,
 )
 from investigators.ports import Case, HostQuery, HostSource, MetricSource
@@ -56,6 +57,7 @@ _KINDS: dict[type[object], str] = {
     InstantAsk: "metric.instant",
     ExpressionAsk: "metric.expression",
     CurveAsk: "metric.expression",
+    SameHourAsk: "metric.expression",
     TargetsAsk: "metric.targets",
     RulesAsk: "metric.rules",
 }
@@ -205,7 +207,7 @@ def _metric_call(ask: MetricAsk, source: MetricSource) -> _Call:
             window = Window(start=ask.at, end=ask.at)
             start = partial(source.instant, ask.query, ask.at, ask.subject)
             text, manual = ask.query.metric, source.command(ask.query, window)
-        case ExpressionAsk() | CurveAsk():
+        case ExpressionAsk() | CurveAsk() | SameHourAsk():
             start = partial(source.expression, ask.promql, ask.window, ask.step, ask.subject)
             text, window, manual = ask.promql, ask.window, source.command(ask.promql, ask.window)
         case TargetsAsk():

@@ -17,6 +17,7 @@ from investigators.plan import (
     InstantAsk,
     RangeAsk,
     RulesAsk,
+    SameHourAsk,
     Scope,
     Span,
     TargetsAsk,
@@ -83,6 +84,14 @@ class Pack:
             (a.ask.promql, a.evidence)
             for a in self.answers
             if isinstance(a.ask, CurveAsk) and a.ask.subject == subject
+        )
+
+    def same_hours(self, subject: str) -> tuple[tuple[str, Evidence], ...]:
+        """The quantity behind each alert as it was asked, with its answer for this time of earlier days."""
+        return tuple(
+            (a.ask.promql, a.evidence)
+            for a in self.answers
+            if isinstance(a.ask, SameHourAsk) and a.ask.subject == subject
         )
 
     def targets(self, subject: str) -> tuple[Evidence, ...]:

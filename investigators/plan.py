@@ -17,6 +17,9 @@ RECENT = timedelta(minutes=5)
 _RECENT_POINTS = 300
 _POINTS = 240
 _MAX_WINDOW = timedelta(hours=24)
+_DAY = timedelta(days=1)
+_DAYS = 14
+"""Prometheus keeps fifteen by default."""
 _IN_A_CLUSTER = ("namespace", "exported_namespace", "kubernetes_namespace", "pod")
 CLUSTER_METRICS = (
     "kube_node_status_condition", "kube_node_info", "kube_pod_status_phase",
@@ -86,6 +89,16 @@ class CurveAsk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SameHourAsk:
+    """The same quantity at this time of the earlier days: is it ever otherwise?"""
+
+    promql: str
+    window: Window
+    step: timedelta
+    subject: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TargetsAsk:
     matchers: tuple[Matcher, ...]
     at: datetime
@@ -117,7 +130,7 @@ class HostAsk:
     subject: str
 
 
-MetricAsk = RangeAsk | InstantAsk | ExpressionAsk | CurveAsk | TargetsAsk | RulesAsk
+MetricAsk = RangeAsk | InstantAsk | ExpressionAsk | CurveAsk | SameHourAsk | TargetsAsk | RulesAsk
 Ask = MetricAsk | HostAsk
 
 
@@ -183,11 +196,15 @@ def _alert_asks(entity: Entity, window: Window) -> list[MetricAsk]:
 def _curve_asks(entity: Entity, window: Window) -> list[MetricAsk]:
     thresholds = [split_threshold(alert_expression(alert) or "") for alert in entity.alerts[:3]]
     step = _step(window, _POINTS)
-    return [
-        CurveAsk(promql=one.quantity, window=window, step=step, subject=entity.subject)
-        for one in thresholds
-        if one is not None
-    ]
+    earlier = Window(start=window.end - _DAYS * _DAY, end=window.end - _DAY)
+    asks: list[MetricAsk] = []
+    for one in thresholds:
+        if one is not None:
+            asks += [
+                CurveAsk(promql=one.quantity, window=window, step=step, subject=entity.subject),
+                SameHourAsk(promql=one.quantity, window=earlier, step=_DAY, subject=entity.subject),
+            ]
+    return asks
 
 
 def _process_asks(entity: Entity, window: Window, recent: Window) -> list[MetricAsk]:

@@ -89,9 +89,10 @@ async def live_sources(
         metrics += prometheus
         wide += prometheus
     if evidence.host is not None:
-        from adapters.evidence.host import LocalHost
+        from adapters.evidence.host import LocalHost, LocalUnits
 
         hosts.append(LocalHost(evidence.host, clock))
+        wide.append(LocalUnits(evidence.host, clock))
     wide += [source for source, _ in _log_and_trace_sources(config, clock, session)]
     wide += record_sources(config, session, clock)
     if memory is not None:

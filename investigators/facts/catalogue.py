@@ -12,6 +12,7 @@ from investigators.facts import (
     cluster,
     cpu,
     disk,
+    hour,
     logs,
     memory,
     onset,
@@ -35,6 +36,7 @@ class Rule:
 RULES: tuple[Rule, ...] = (
     Rule(name="alert_condition", check=alert_condition.check),
     Rule(name="onset", check=onset.check),
+    Rule(name="hour", check=hour.check),
     Rule(name="target_down", check=target_down.check),
     Rule(name="process", check=process.check),
     Rule(name="memory", check=memory.check),
