@@ -58,9 +58,10 @@ _SAFE_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
     """All that the reasoning came to. ``trouble`` are gaps of our own, such as a rule that failed;
-    ``painless``: what the alert is about was looked at and is as it normally is; ``said``: what the log of
-    the likeliest cause says anew or no longer; ``second``: a fault beside the first; ``objects``: what the
-    incident is about, as the world names it, and the nodes that is on."""
+    ``painless``: what the alert is about was looked at and is as it normally is; ``usual`` says that it is so
+    at this time of every day; ``said``: what the log of the likeliest cause says anew or no longer;
+    ``second``: a fault beside the first; ``objects``: what the incident is about, as the world names it, and
+    the nodes that is on."""
 
     pack: Pack
     facts: tuple[Fact, ...]
@@ -71,6 +72,7 @@ class Findings:
     no_culprit: bool | None = None
     similar: tuple[Similar, ...] = ()
     painless: bool = False
+    usual: Fact | None = None
     said: tuple[Citation, ...] = ()
     synthesis: Synthesis = field(default_factory=Synthesis)
     graph: Graph = field(default_factory=Graph)
@@ -138,7 +140,7 @@ def _verdict(findings: Findings, top: Candidate | None, band: Band, *, weak: boo
             DiagnosisVerdict.NO_ACTION if top is not None or _looked(pack) else DiagnosisVerdict.INCONCLUSIVE
         )
     if top is None:
-        over = not weak and (findings.painless or _passed(findings))
+        over = not weak and (findings.painless or findings.usual is not None or _passed(findings))
         return DiagnosisVerdict.NO_ACTION if over else DiagnosisVerdict.INCONCLUSIVE
     return DiagnosisVerdict.ACTION_SUGGESTED if band is Band.LOW else DiagnosisVerdict.ACTION_NEEDED
 
@@ -158,7 +160,10 @@ def _summary(
 ) -> str:
     parts: list[str] = []
     if top is None:
-        if verdict is DiagnosisVerdict.NO_ACTION:
+        if verdict is DiagnosisVerdict.NO_ACTION and findings.usual is not None:
+            usual = findings.usual
+            parts.append(f"Nothing unusual was found: {sentence(usual.detail, usual.subject)}")
+        elif verdict is DiagnosisVerdict.NO_ACTION:
             parts.append("Nothing is wrong any more: what the alert complains about does not hold now.")
         else:
             parts.append(
@@ -345,6 +350,8 @@ def _steps(
         steps.append(refusal)
     if recurrence is not None and suggestion is not None:
         steps.append(f"{recurrence} {suggestion.action} helps for now; find what makes it come back.")
+    if top is None and verdict is DiagnosisVerdict.NO_ACTION and findings.usual is not None:
+        steps.append("Raise the alert's limit or mute it at this time of day, if nobody has to act on it.")
     if top is None and verdict is DiagnosisVerdict.INCONCLUSIVE:
         steps += _triage(findings)
         steps += [f"Run: {gap.manual}" for gap in gaps if gap.manual][:3]

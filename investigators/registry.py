@@ -24,6 +24,7 @@ from investigators.diagnosis import Findings, write_diagnosis
 from investigators.entities import Entity, entities_of, subjects_of
 from investigators.facts.catalogue import RULES, Rule
 from investigators.facts.charge import WorldRule
+from investigators.facts.hour import usual
 from investigators.facts.known import WORLD_RULES
 from investigators.facts.onset import began_at
 from investigators.gathering import Answer, gather
@@ -192,6 +193,7 @@ def judge(pack: Pack, rules: Rules | None = None) -> Findings:
         no_culprit=nobody,
         similar=similar(facts, pack.case, past),
         painless=located.painless,
+        usual=usual(facts, [entity.subject for entity in pack.entities if entity.firing]),
         said=said,
         synthesis=together,
         graph=world.graph,

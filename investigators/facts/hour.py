@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 from bot.domain.evidence import Evidence, Fact, FactVerdict, Series
 from investigators.entities import Entity
@@ -12,13 +13,15 @@ from investigators.ranking import WARN_Z, robust_z
 
 KIND = "usual_at_this_hour"
 _MOST_DAYS = 0.5
+_NEW = timedelta(hours=6)
+"""What has fired for longer is not of this time of day."""
 
 
 def check(pack: Pack, entity: Entity) -> list[Fact]:
     """One fact for each alert with a limit whose quantity could be looked at; found where it is beyond the
     limit on most days at this time, and now as far as then."""
     looked = [item for _, item in pack.same_hours(entity.subject)]
-    if not looked:
+    if not looked or pack.now - entity.onset > _NEW:
         return []
     facts = []
     for alert in entity.alerts[:3]:
@@ -40,7 +43,7 @@ def usual(facts: Sequence[Fact], subjects: Sequence[str]) -> Fact | None:
     return told[subjects[0]]
 
 
-def _judged(pack: Pack, entity: Entity, threshold: Threshold, labels: dict[str, str]) -> list[Fact]:
+def _judged(pack: Pack, entity: Entity, threshold: Threshold, labels: Mapping[str, str]) -> list[Fact]:
     quantity = threshold.quantity
     present = [item for text, item in pack.expressions(entity.subject, bare=True) if text == quantity]
     earlier = [item for text, item in pack.same_hours(entity.subject) if text == quantity]
