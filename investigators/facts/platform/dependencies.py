@@ -43,7 +43,7 @@ def _about(scene: Scene, one: Complaint, callee: Callee) -> Iterator[Fact]:
     down = ready is not None and not ready and callee.service is not None
     many = len(one.callers) > 1
     state = f"; none of the pods of {callee.name} is ready" if down else ""
-    silent = _unscraped(scene, callee.name)
+    silent = scene.world.silenced(callee.name)
     if silent is not None:
         down, state = True, f"{state}; the monitoring system cannot reach {callee.name} either"
         cited = (*cited, silent)
@@ -71,15 +71,6 @@ def _about(scene: Scene, one: Complaint, callee: Callee) -> Iterator[Fact]:
         detail = f"{callee.name} does not answer {listed(scene.callers(slow))} in time"
         confidence = 0.6 + 0.15 * (len(scene.callers(slow)) > 1)
         yield subject.found("dependency_slow", confidence, cite(slow), "dependency.slow", detail)
-
-
-def _unscraped(scene: Scene, name: str) -> Evidence | None:
-    """The answer that shows that all targets of a service went down."""
-    tracks = [one for one in scene.tracks.get("up", ()) if one.object == name and one.series.samples]
-    if not tracks or any(one.series.samples[-1].value != 0 for one in tracks):
-        return None
-    went = any(one.value != 0 for track in tracks for one in track.series.samples)
-    return tracks[0].evidence if went else None
 
 
 def _outside(
