@@ -20,6 +20,7 @@ from investigators.facts.platform import (
     node_load,
     node_network,
     nodes,
+    rejected,
     routes,
     services,
 )
@@ -35,7 +36,7 @@ def _path(world: World) -> list[Fact]:
     scene = Scene(world)
     families = (
         services, callnames, addresses, dns, blocked, routes, mesh, dependencies, datastores, certificates,
-        messaging, capacity, control_plane,
+        messaging, capacity, control_plane, rejected,
     )  # fmt: skip
     return [fact for family in families for fact in family.check(scene)]
 
