@@ -34,6 +34,9 @@ _SUPPORT = 0.02
 _FAR = 0.6
 """Nearness of what depends on the alert's object, rather than the other way round."""
 _UNRELATED = 0.5
+_SHARED = 0.9
+_OF_EVERYBODY = frozenset({"dns_failure"})
+"""Faults of what everything depends on and no graph draws: callers do not call the resolver by name."""
 _STEP = 0.97
 _TOLD = 0.5
 """From here on a specific fault of an object is sure enough to be named before the change behind it."""
@@ -64,7 +67,7 @@ class _Place:
                 return True
         return False
 
-    def nearness(self, name: str, kind: str) -> float:
+    def nearness(self, name: str, kind: str, fault: str) -> float:
         if kind == "namespace":
             return 1.0
         graph = self.world.graph
@@ -80,6 +83,8 @@ class _Place:
                 best = max(best, _FAR)
         if best:
             return float(best)
+        if fault in _OF_EVERYBODY and not any(edge.kind == "calls" for edge in graph.dependents(name)):
+            return _SHARED
         return _UNRELATED if name in graph.kinds and graph.edges else 0.75
 
     def pointed_at(self, name: str, kind: str) -> float | None:
@@ -160,7 +165,7 @@ def _candidate(
 ) -> Candidate:
     name, kind, fault = key
     lead = max(direct, key=lambda fact: fact.confidence)
-    nearness = place.nearness(name, kind)
+    nearness = place.nearness(name, kind, fault)
     score = combined(direct, evidence) * FAULTS[fault].weight * nearness
     pointed = place.pointed_at(name, kind)
     if pointed is not None:
@@ -197,13 +202,15 @@ def _demoted(world: World, candidates: Sequence[Candidate]) -> list[Candidate]:
     upstream = {
         c.hypothesis.object: world.graph.distances(c.hypothesis.object, upstream=True) for c in ordered
     }
-    for candidate in ordered:
+    for number, candidate in enumerate(ordered):
         causes = [
             other
-            for other in ordered
-            if other is not candidate
+            for place, other in enumerate(ordered)
+            if place != number
             and other.hypothesis.score >= candidate.hypothesis.score * SYMPTOM
             and _brings_about(other, candidate, upstream)
+            # Of two that explain each other the likelier one is the cause.
+            and (place < number or not _brings_about(candidate, other, upstream))
         ]
         result.append(demoted(candidate, causes))
     return result

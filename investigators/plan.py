@@ -227,6 +227,7 @@ def _process_asks(entity: Entity, window: Window, recent: Window) -> list[Metric
     asks: list[MetricAsk] = [
         TargetsAsk(matchers=entity.selectors, at=window.end, subject=entity.subject),
         ask("up", Span.LONG),
+        ask("scrape_duration_seconds", Span.RECENT),
         InstantAsk(
             query=MetricQuery(metric="up", matchers=entity.selectors),
             at=window.end,

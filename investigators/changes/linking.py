@@ -12,6 +12,8 @@ from datetime import timedelta
 
 from bot.domain.diagnosis import Hypothesis, Suspect
 from bot.domain.evidence import Change
+from bot.domain.redaction import clean
+from investigators.facts.platform.rejected import rejections
 from investigators.world.world import World
 
 _BEFORE = timedelta(hours=2)
@@ -19,6 +21,9 @@ _SLACK = timedelta(minutes=1)
 _SURE = 0.6
 """Hypotheses weaker than this have no change linked to them."""
 _SCORE = 0.75
+_FIRST = 3
+"""A program may refuse what was changed without being in the incident at all: it must be among its causes."""
+_WHY_LIMIT = 600
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*[A-Za-z0-9]|[0-9]")
 _SPECIFIC = re.compile(r"[0-9._/-]")
 _QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([KMGT]i)B?\b")
@@ -29,7 +34,15 @@ _REPLICAS = frozenset(
 
 
 def linked(world: World, hypotheses: Sequence[Hypothesis]) -> tuple[Suspect, ...]:
-    """Changes linked to the strongest hypothesis that has any, the latest first."""
+    """Changes linked to the strongest hypothesis that has any, the latest first; those whose own new word the
+    program refuses need no more than that."""
+    refused = tuple(
+        _made(world, one.change, f"it brought {one.word}, which {one.service} refuses")
+        for one in world.derived(rejections)
+        if any(one.service == hypothesis.object for hypothesis in hypotheses[:_FIRST])
+    )
+    if refused:
+        return refused
     for hypothesis in hypotheses:
         if hypothesis.score < _SURE:
             break
@@ -55,11 +68,15 @@ def _suspect(world: World, change: Change, hypothesis: Hypothesis) -> Suspect | 
     if not shared:
         return None
     about = f"{hypothesis.fault} at {hypothesis.object}"
+    return _made(world, change, f"it set {', '.join(sorted(shared)[:3])}, which {about} is about")
+
+
+def _made(world: World, change: Change, why: str) -> Suspect:
     return Suspect(
         change_id=change.id,
         kind=change.kind,
         score=_SCORE,
-        why=f"it set {', '.join(sorted(shared)[:3])}, which {about} is about",
+        why=clean(why, limit=_WHY_LIMIT),
         evidence_ids=tuple(item.id for item in world.looked("change.list") if change in item.changes),
         title=change.title,
         service=change.service,

@@ -9,7 +9,17 @@ from datetime import UTC, datetime, timedelta
 from bot.domain.clock import to_rfc3339
 from bot.domain.evidence import Evidence, Fact
 from investigators.entities import Entity
-from investigators.pack import Pack, absent, answered, complete, found, series_of, unknown, why_nothing
+from investigators.pack import (
+    Pack,
+    absent,
+    answered,
+    complete,
+    current,
+    found,
+    series_of,
+    unknown,
+    why_nothing,
+)
 from investigators.plan import HostPart, Span
 from investigators.ranking import human_time
 
@@ -33,6 +43,10 @@ _SIGNALS: Mapping[int, tuple[str, str]] = {
 _GRACEFUL = frozenset({1, 2, 15})
 """Signals with which people and supervisors stop a process on purpose."""
 _CRASH_LOOP = 3
+_WAITING = 3
+"""Scrapes in a row that must have waited."""
+_LONG_SCRAPE = 0.5
+"""Seconds; a scrape that fails sooner did not run into its timeout, of which none is that short."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,6 +239,11 @@ def _hang(pack: Pack, entity: Entity) -> Fact:
         if "deadline exceeded" in error or "timeout" in error.lower():
             detail = f"{entity.process} runs but does not answer in time: {error}"
             return found(kind, entity.subject, 0.85, (*targets, table), rule, detail)
+        waited = _scrapes_wait(pack, entity)
+        if waited is not None:
+            seconds, durations = waited
+            detail = f"{entity.process} runs, and scrapes of it wait {seconds:.1f} s for an answer in vain"
+            return found(kind, entity.subject, 0.85, (*targets, durations, table), rule, detail)
         silent = _not_listening(pack, entity, down[0].get("instance"))
         if silent is not None:
             port, ports = silent
@@ -237,6 +256,19 @@ def _hang(pack: Pack, entity: Entity) -> Fact:
     return unknown(
         kind, entity.subject, looked, rule, "needs the scrape target and the process table together"
     )
+
+
+def _scrapes_wait(pack: Pack, entity: Entity) -> tuple[float, Evidence] | None:
+    """How long the last scrapes took, if each took far longer than scrapes do that are answered. One that is
+    refused, as by a process that is gone, fails at once."""
+    for evidence, one in series_of(pack.ranges(entity.subject, "scrape_duration_seconds", Span.RECENT)):
+        values = one.values
+        late, usual = values[-_WAITING:], sorted(values[:-_WAITING])
+        if len(usual) < 2 * _WAITING or not current(one, pack.now):
+            continue
+        if min(late) >= max(_LONG_SCRAPE, 5 * usual[len(usual) // 4]):
+            return min(late), evidence
+    return None
 
 
 def _not_listening(pack: Pack, entity: Entity, instance: object) -> tuple[str, Evidence] | None:

@@ -106,6 +106,23 @@ class World:
             if track.object == name and (metric is None or metric.search(track.series.name))
         )
 
+    def silenced(self, name: str) -> Evidence | None:
+        """The answer that shows that every target of an object went down; None where one is up, or none was
+        ever seen up."""
+        tracks = self.derived(_scrapes).get(name, ())
+        if not any(any(track.series.values) for track in tracks):
+            return None
+        return None if any(track.series.values[-1] for track in tracks) else tracks[0].evidence
+
+
+def _scrapes(world: World) -> Mapping[str, tuple[Track, ...]]:
+    """The series of ``up`` by object."""
+    found: dict[str, list[Track]] = {}
+    for track in world.tracks:
+        if track.series.name == "up" and track.series.values:
+            found.setdefault(track.object, []).append(track)
+    return {name: tuple(tracks) for name, tracks in found.items()}
+
 
 def index_lines(lines: Iterable[Line]) -> Mapping[tuple[str, str], tuple[Line, ...]]:
     """Lines by ("pod", name) and by ("service", name)."""

@@ -231,3 +231,18 @@ def test_every_fault_that_spreads_or_explains_names_kinds_that_exist_somewhere()
     assert SYMPTOMS.isdisjoint({"oom_killed", "node_not_ready"})
     assert all(0 <= fault.weight <= 1 for fault in FAULTS.values())
     assert all(kind not in fault.explains or kind in SYMPTOMS for kind, fault in FAULTS.items())
+
+
+def test_of_two_that_explain_each_other_only_the_weaker_is_the_symptom() -> None:
+    assert "wrong_env_value" in FAULTS["service_name_wrong"].explains
+    assert "service_name_wrong" in FAULTS["wrong_env_value"].explains
+    found = ranked([fact("wrong_env_value", "front", 0.95), fact("service_name_wrong", "front", 0.9)])
+    first, second = found
+    assert (first.hypothesis.fault, first.symptom_of) == ("wrong_env_value", ())
+    assert second.symptom_of == (("front", "wrong_env_value"),)
+
+
+def test_the_resolver_is_near_to_everybody_though_no_graph_draws_it() -> None:
+    found = scores(ranked([fact("dns_failure", "coredns"), fact("dns_failure", "away")]))
+    assert found["coredns"] == pytest.approx(0.9 * 0.85 * 0.9, abs=0.001)
+    assert found["away"] == pytest.approx(0.9 * 0.85 * 0.5, abs=0.001)

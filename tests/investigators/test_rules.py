@@ -174,6 +174,9 @@ async def test_restarts_seen_from_the_start_time(
 DEADLINE = "context deadline exceeded"
 
 
+SCRAPES_WAIT = series("scrape_duration_seconds", [0.01] * 20 + [10.0] * 5, **OWN)
+
+
 @pytest.mark.parametrize(
     ("metrics", "host", "expected"),
     [
@@ -191,6 +194,45 @@ DEADLINE = "context deadline exceeded"
         ),
         pytest.param(
             WorldMetrics(), WorldHost(process_records=[record(status="stopped")]), [FOUND], id="suspended"
+        ),
+        pytest.param(
+            WorldMetrics(target_records=[target("down")], series=[SCRAPES_WAIT]),
+            WorldHost(process_records=[record()]),
+            [FOUND],
+            id="scrapes of it wait",
+        ),
+        pytest.param(
+            WorldMetrics(target_records=[target("down")], series=[SCRAPES_WAIT]),
+            WorldHost(process_records=[record(status="not_running")]),
+            [UNKNOWN],
+            id="scrapes wait, and it is gone",
+        ),
+        pytest.param(
+            WorldMetrics(
+                target_records=[target("down")],
+                series=[series("scrape_duration_seconds", [0.01] * 20 + [0.001] * 5, **OWN)],
+            ),
+            WorldHost(process_records=[record()]),
+            [UNKNOWN],
+            id="scrapes fail at once",
+        ),
+        pytest.param(
+            WorldMetrics(
+                target_records=[target("down")],
+                series=[series("scrape_duration_seconds", [2.0] * 25, **OWN)],
+            ),
+            WorldHost(process_records=[record()]),
+            [UNKNOWN],
+            id="scrapes always take that long",
+        ),
+        pytest.param(
+            WorldMetrics(
+                target_records=[target("down")],
+                series=[series("scrape_duration_seconds", [10.0] * 4, **OWN)],
+            ),
+            WorldHost(process_records=[record()]),
+            [UNKNOWN],
+            id="too few scrapes to compare",
         ),
         pytest.param(
             WorldMetrics(target_records=[target("up")]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bot.domain.evidence import Fact, FactVerdict
 from investigators.facts.charge import WorldRule
 from investigators.facts.platform import (
+    addresses,
     blocked,
     callnames,
     capacity,
@@ -19,6 +20,7 @@ from investigators.facts.platform import (
     node_load,
     node_network,
     nodes,
+    rejected,
     routes,
     services,
 )
@@ -33,8 +35,8 @@ def _path(world: World) -> list[Fact]:
     # These all read the same lines: one scene for them, so that the log is gone through once.
     scene = Scene(world)
     families = (
-        services, callnames, dns, blocked, routes, mesh, dependencies, datastores, certificates, messaging,
-        capacity, control_plane,
+        services, callnames, addresses, dns, blocked, routes, mesh, dependencies, datastores, certificates,
+        messaging, capacity, control_plane, rejected,
     )  # fmt: skip
     return [fact for family in families for fact in family.check(scene)]
 

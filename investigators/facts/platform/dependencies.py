@@ -32,7 +32,7 @@ def check(scene: Scene) -> list[Fact]:
             facts += _about(scene, complaint, complaint.callee)
     facts += _limited(scene)
     facts += _up(scene)
-    facts += _spans(scene, {(fact.kind, fact.subject) for fact in facts})
+    facts += _spans(scene)
     return [*facts, *scene.silent_logs(_KINDS, "dependency.logs", facts)]
 
 
@@ -43,6 +43,10 @@ def _about(scene: Scene, one: Complaint, callee: Callee) -> Iterator[Fact]:
     down = ready is not None and not ready and callee.service is not None
     many = len(one.callers) > 1
     state = f"; none of the pods of {callee.name} is ready" if down else ""
+    silent = scene.world.silenced(callee.name)
+    if silent is not None:
+        down, state = True, f"{state}; the monitoring system cannot reach {callee.name} either"
+        cited = (*cited, silent)
     said = f"{who}: {clip(one.last.line.text)}{state}"
     if callee.kind == "external":
         yield from _outside(scene, one, callee, said, cited)
@@ -52,7 +56,7 @@ def _about(scene: Scene, one: Complaint, callee: Callee) -> Iterator[Fact]:
     if refused:
         detail = f"{callee.name} refuses the connections of {listed(scene.callers(refused))}{state}"
         yield subject.found("connection_refused", min(0.9, base), cite(refused), "dependency.refused", detail)
-    if kinds & set(_GONE):
+    if kinds & set(_GONE) or silent is not None:
         gone = bool(refused) or down or bool(kinds & {"connect_timeout", "connection_lost"})
         if gone:
             confidence = min(0.92, base + 0.05 * bool(refused))
@@ -116,7 +120,7 @@ def _up(scene: Scene) -> Iterator[Fact]:
                 yield subject.found("cache_down", 0.88, (track.evidence,), "dependency.up", detail)
 
 
-def _spans(scene: Scene, done: set[tuple[str, str]]) -> Iterator[Fact]:
+def _spans(scene: Scene) -> Iterator[Fact]:
     """Client spans by whom they call: mostly failing, or slower than in a healthy time, where the callee
     itself wrote no span that would tell more."""
     now = _calls(scene, scene.world.spans)
@@ -132,15 +136,15 @@ def _spans(scene: Scene, done: set[tuple[str, str]]) -> Iterator[Fact]:
         failed = [span for span in every if span.error]
         old = [span for caller, _ in edges for span in before.get((caller, callee), ())]
         used = sum(span.error for span in old) / len(old) if old else 0.0
-        share = len(failed) / len(every)
+        share = len(failed) / len(_since_failing(every)) if failed else 0.0
         subject = scene.subject(scene.names.resolve(callee) or Callee(name=callee, kind="service"))
         callers = listed(caller for caller, spans in edges if any(span.error for span in spans))
         if len(failed) >= 3 and share >= 0.2 and share >= 3 * used:
             silent = not any((span.trace_id, span.span_id) in scene.children for span in failed)
-            detail = f"{share:.0%} of the calls to {callee} by {callers} fail"
+            detail = f"{share:.0%} of the calls to {callee} by {callers} fail since the first that did"
             if silent:
                 detail += ", and it saw none of them"
-                if share >= 0.5 and ("dependency_down", callee) not in done:
+                if share >= 0.5:
                     confidence = 0.75 + 0.1 * (len(edges) > 1)
                     yield subject.found("dependency_down", confidence, cited, "dependency.spans", detail)
             confidence = 0.6 + 0.15 * (len(edges) > 1)
@@ -151,6 +155,12 @@ def _spans(scene: Scene, done: set[tuple[str, str]]) -> Iterator[Fact]:
             if is_now > max(3 * was, was + 50):
                 detail = f"calls to {callee} take {is_now:.0f} ms, {was:.0f} ms in a healthy time"
                 yield subject.found("dependency_slow", 0.75, cited, "dependency.spans", detail)
+
+
+def _since_failing(spans: Sequence[TraceSpan]) -> list[TraceSpan]:
+    """Calls that went well before anything failed say nothing of how bad it is now."""
+    began = min(span.start for span in spans if span.error)
+    return [span for span in spans if span.start >= began]
 
 
 def _middle(spans: Sequence[TraceSpan]) -> float:

@@ -25,7 +25,7 @@ def check(scene: Scene) -> list[Fact]:
 
 
 def _hits(scene: Scene, name: str) -> Iterator[bool]:
-    for one in scene.symptoms.of("dns_server_failed", "dns_timeout"):
+    for one in scene.symptoms.of("dns_server_failed", "dns_timeout", "dns_unknown_name"):
         if one.caller == name:
             yield True
 

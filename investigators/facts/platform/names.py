@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from investigators.facts.platform.layout import Layout, WorkloadView
+from investigators.facts.platform.listeners import Listeners
 from investigators.facts.platform.reading import texts
 from investigators.world.cluster import Cluster, Thing
 from investigators.world.graph import Graph
@@ -17,7 +18,7 @@ ENDPOINT = re.compile(
     r"(?P<host>\[[0-9a-f:]+\]|[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9])?)(?::(?P<port>\d{2,5}))?(?=[/?,;\s]|\Z)",
     re.I,
 )
-_LOCAL = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0", ""})  # noqa: S104 (compared, never bound)
+LOCAL = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0", ""})  # noqa: S104 (compared, never bound)
 _TECHNOLOGIES = {
     "postgresql": ("postgres", "pgbouncer", "pgpool", "patroni", "timescale", "cockroach"),
     "mysql": ("mysql", "mariadb", "percona", "tidb", "vitess"),
@@ -59,9 +60,17 @@ class Names:
     addresses: Mapping[str, Callee]
     namespaces: frozenset[str]
     technologies: Mapping[str, str]
+    listeners: Listeners | None = None
 
     @classmethod
-    def of(cls, cluster: Cluster, layout: Layout, graph: Graph, known: Iterable[str] = ()) -> Names:
+    def of(
+        cls,
+        cluster: Cluster,
+        layout: Layout,
+        graph: Graph,
+        known: Iterable[str] = (),
+        listeners: Listeners | None = None,
+    ) -> Names:
         """``known`` are further names of services, from logs and traces."""
         kinds = {**dict.fromkeys(known, "service"), **graph.kinds}
         graph = replace(graph, kinds=kinds)
@@ -96,6 +105,7 @@ class Names:
             addresses=addresses,
             namespaces=names.namespaces,
             technologies=names.technologies,
+            listeners=listeners,
         )
 
     def kind_of(self, name: str) -> str:
@@ -122,7 +132,7 @@ class Names:
         """The object a host stands for when it is named from ``namespace``; None for the caller's own
         machine and for addresses nobody knows."""
         host = host.strip("[]").rstrip(".").lower()
-        if host in _LOCAL:
+        if host in LOCAL:
             return None
         if host in self.addresses:
             return self.addresses[host]
@@ -142,6 +152,24 @@ class Names:
         if split[1] in self.graph.kinds:
             return Callee(name=split[1], kind=self.kind_of(split[1]), namespace=split[0])
         return Callee(name=split[1], kind="service", namespace=split[0], known=False)
+
+    def listening(self, host: str, port: int | None, caller: str) -> Callee | None:
+        """Who answers at an address that names nobody, as the caller means it."""
+        if self.listeners is None or port is None:
+            return None
+        host = host.strip("[]").rstrip(".").lower()
+        name = self.listeners.at(host, port)
+        if name is None and host in LOCAL:
+            name = self.listeners.beside(caller, port)
+        return None if name is None else Callee(name=name, kind=self.kind_of(name))
+
+    def spoken_of(self, caller: str, text: str, port: int | None) -> Callee | None:
+        """The one dependency of a caller that a text names, unless it is known to listen elsewhere."""
+        chosen = [one for one in self._needs(caller) if _word(one.name, text)]
+        if len(chosen) != 1:
+            return None
+        ports = self.listeners.tells(chosen[0].name) if self.listeners is not None else frozenset()
+        return None if port is not None and ports and port not in ports else chosen[0]
 
     def split(self, host: str, namespace: str) -> tuple[str, str] | None:
         """(namespace, Service name) of a host inside the cluster; None for any other host."""
@@ -208,6 +236,10 @@ class Names:
     def _anywhere(self, name: str) -> Thing | None:
         found = [one for key, one in self.layout.services.items() if key[1] == name]
         return found[0] if len(found) == 1 else None
+
+
+def _word(name: str, text: str) -> bool:
+    return name in text and re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", text) is not None
 
 
 def hosts_in(variable: str, value: str) -> Iterable[tuple[str, int | None]]:

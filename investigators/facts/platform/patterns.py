@@ -247,7 +247,8 @@ OTHERS = (
        r"Read timed out|context deadline exceeded|DeadlineExceeded|DEADLINE_EXCEEDED|timeout of "
        r"\d+ms exceeded|ESOCKETTIMEDOUT|"
        r"while reading response header from upstream|SocketTimeoutException|ReadTimeout|request timed out|"
-       r"upstream request timeout|504 Gateway Time-?out|i/o timeout"),
+       r"upstream request timeout|504 Gateway Time-?out|i/o timeout|"
+       r"://[^\s,;\"']+:? timed out|(?:TimeoutError|urlopen error|socket\.timeout):? timed out"),
     _p("unavailable", "unavailable|502|503|504|bad gateway|no healthy upstream|no live upstreams|"
                       "communications "
                       "link|upstream connect error|failed to connect|econnreset|reset by peer|hang "
@@ -281,7 +282,7 @@ _PLACES = tuple(
         r"(?:(?::| port )(?P<port>\d+))?",
         r"server on '(?P<host>[\w.-]+?)(?::(?P<port>\d+))?'",
         r"@'?(?P<host>[a-z][\w.-]*)'?:(?P<port>\d{2,5})",
-        r"(?<![\w.:/-])(?P<host>[a-z][\w-]*(?:\.[\w-]+)*|\d+\.\d+\.\d+\.\d+):(?P<port>\d{2,5})(?![\d:])",
+        r"(?<![\w.:/-])(?P<host>[a-z][\w-]*(?:\.[\w-]+)*|\d+\.\d+\.\d+\.\d+):(?P<port>\d{2,5})(?!\d|:\S)",
     )
 )
 

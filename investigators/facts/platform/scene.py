@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from bot.domain.evidence import Evidence, Fact, TraceSpan
 from investigators.facts.charge import Subject, service
 from investigators.facts.platform.layout import Layout, PodView
+from investigators.facts.platform.listeners import Listeners
 from investigators.facts.platform.names import Callee, Names
 from investigators.facts.platform.symptoms import RECENT, Symptom, Symptoms, read_symptoms
 from investigators.pack import complete, why_nothing
@@ -49,7 +50,8 @@ class Scene:
     def names(self) -> Names:
         spoken = {line.service for line in self.world.lines if line.service}
         traced = {span.service for span in self.world.spans}
-        return Names.of(self.cluster, self.layout, self.world.graph, sorted(spoken | traced))
+        listeners = Listeners(self.world)
+        return Names.of(self.cluster, self.layout, self.world.graph, sorted(spoken | traced), listeners)
 
     @cached_property
     def symptoms(self) -> Symptoms:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from investigators.facts.platform.names import Callee, Names, technology_of_port
+from investigators.facts.platform.names import LOCAL, Callee, Names, technology_of_port
 from investigators.facts.platform.patterns import DATASTORE_KINDS, PATTERNS, Pattern, places
 from investigators.world.world import Line, World
 
@@ -214,6 +214,8 @@ def _symptom(pattern: Pattern, line: Line, names: Names) -> Symptom:
     named = [(host, number)] if host else places(text)
     for place, where in named:
         resolved = names.resolve(place, namespace)
+        if resolved is None or not resolved.known:
+            resolved = names.listening(place, where, line.service) or resolved
         if resolved is not None and resolved.name != line.service:
             # A name says more than the address that it was looked up to.
             clearer = not resolved.name[:1].isdigit() and callee is not None and callee.name[:1].isdigit()
@@ -223,10 +225,13 @@ def _symptom(pattern: Pattern, line: Line, names: Names) -> Symptom:
                 break
     if callee is None and named:
         host, number = named[0]
+    if callee is None:
+        callee = names.spoken_of(line.service, text, number)
+    nowhere = not host or host in LOCAL
     technology = pattern.technology or technology_of_port(number) or _spoken(text)
-    if (callee is None or not callee.known) and technology and not host:
+    if (callee is None or not callee.known) and technology and nowhere:
         callee = names.of_technology(line.service, technology)
-    if callee is None and stored and not host:
+    if callee is None and stored and nowhere:
         callee = names.datastore_of(line.service)
     if callee is not None and technology and not callee.known:
         better = names.of_technology(line.service, technology)

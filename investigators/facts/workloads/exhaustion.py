@@ -70,7 +70,7 @@ _RESOURCE = re.compile(r"low on resource: (?P<resource>[\w-]+)")
 def check(world: World) -> list[Fact]:
     scene = scene_of(world)
     findings = Findings(scene=scene, rule="exhaustion")
-    for unit in scene.units:
+    for unit in (*scene.units, *_podless(scene)):
         _said(findings, unit, "deadlock", ("deadlock",), _DEADLOCK, "its threads wait for each other")
         _said(findings, unit, "file_handle_exhaustion", _FILE_NEEDLES, _FILES, "it has no file handles left")
         _said(findings, unit, "thread_exhaustion", _THREAD_NEEDLES, _THREADS, "it can start no more threads")
@@ -79,6 +79,19 @@ def check(world: World) -> list[Fact]:
                 _hang(findings, unit, box)
         _evicted(findings, unit)
     return findings.facts(NEEDS)
+
+
+def _podless(scene: Scene) -> list[Unit]:
+    """The incident's services, and what they call, that run as plain processes: they only have a log."""
+    world = scene.world
+    taken = {name for unit in scene.units for name in (unit.service, unit.name)}
+    names = dict.fromkeys(world.subjects)
+    names |= dict.fromkeys(edge.target for one in world.subjects for edge in world.graph.dependencies(one))
+    return [
+        Unit(service=name, name=name, namespace="")
+        for name in names
+        if name not in taken and world.lines_of(name)
+    ]
 
 
 def _said(
@@ -95,6 +108,7 @@ def _said(
     if not lines:
         return
     hurt = any(failing(scene, box) for box in unit.boxes) or _probes_fail(scene, unit)
+    hurt = hurt or (not unit.pods and scene.world.silenced(unit.name) is not None)
     confidence = (0.88 if hurt else 0.72) if len(lines) >= 3 else (0.82 if hurt else 0.6)
     if scene.usual(unit, pattern):
         confidence = min(confidence, USUAL)

@@ -68,6 +68,31 @@ def test_what_it_said_hours_before_the_alert_is_not_it(kind: str, text: str) -> 
     assert verdict(check, kind, world_of(healthy(), lines=[line(text, ago=300), line("ok")])) is not FOUND
 
 
+THREADS = "ERROR cannot start a worker: can't start new thread"
+
+
+def test_a_plain_process_says_it_in_its_own_log() -> None:
+    lines = [line(THREADS, ago=ago, pod="", service="mailer") for ago in (3, 2, 1)]
+    down = track("up", [(3, 1.0), (1, 0.0)], pod="", service="mailer")
+    fact = found(
+        check, "thread_exhaustion", world_of(lines=lines, subjects=["mailer"], tracks=[down]), "mailer"
+    )
+    assert (fact.subject, fact.confidence) == ("mailer", 0.88)
+    still_up = track("up", [(3, 1.0), (1, 1.0)], pod="", service="mailer")
+    fact = found(
+        check, "thread_exhaustion", world_of(lines=lines, subjects=["mailer"], tracks=[still_up]), "mailer"
+    )
+    assert fact.confidence == 0.72
+
+
+def test_a_plain_process_that_the_incident_does_not_reach_is_left_out() -> None:
+    lines = [line(THREADS, ago=ago, pod="", service="mailer") for ago in (3, 2, 1)]
+    assert not causes(check(world_of(lines=lines, subjects=["orders"])))
+    calm = [line("INFO mail sent", pod="", service="mailer")]
+    assert not causes(check(world_of(lines=calm, subjects=["mailer"])))
+    assert not causes(check(world_of(subjects=["mailer"], logs="failed")))
+
+
 def test_a_deadlock_of_database_transactions_is_none_of_threads() -> None:
     text = "ERROR:  deadlock detected DETAIL: Process 12 waits for ShareLock on transaction 7"
     assert verdict(check, "deadlock", world_of(crashing(), lines=[line(text)])) is ABSENT
