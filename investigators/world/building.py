@@ -21,7 +21,7 @@ from investigators.queries import (
     SpanQuery,
     SurveyQuery,
 )
-from investigators.templates import Level, level_of
+from investigators.templates import Level, levels_of
 from investigators.world.cluster import WORKLOADS, Cluster, Thing
 from investigators.world.world import Line, Track, World, index_lines, service_of_pod
 
@@ -167,7 +167,8 @@ def _tracks(evidence: Evidence, owners: Owners) -> list[Track]:
 def _lines(evidence: Evidence, owners: Owners, *, previous: bool) -> list[Line]:
     named: dict[tuple[str, str, str], str] = {}
     found = []
-    for line in evidence.lines:
+    levels = levels_of([line.text for line in evidence.lines])
+    for line, level in zip(evidence.lines, levels, strict=True):
         labels = line.labels
         pod, service = labels.get("pod", ""), labels.get("service", "")
         key = (labels.get("namespace", ""), pod, service)
@@ -180,7 +181,7 @@ def _lines(evidence: Evidence, owners: Owners, *, previous: bool) -> list[Line]:
                 node=labels.get("node", ""),
                 at=line.at,
                 text=line.text,
-                level=labels.get("level", "").lower() or _LEVELS[level_of(line.text)],
+                level=labels.get("level", "").lower() or _LEVELS[level],
                 evidence=evidence,
                 previous=previous,
                 span_id=next((labels[name] for name in _SPAN_IDS if labels.get(name)), ""),
