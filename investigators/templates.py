@@ -116,17 +116,24 @@ def _holds(text: str, parts: tuple[str, ...]) -> bool:
     return False
 
 
-class Masks:
-    """Lines with what varies masked, each looked at once however often it is asked for."""
+class Texts:
+    """What is made of lines, each looked at once however often it is asked for."""
 
     def __init__(self) -> None:
-        self._known: dict[str, str] = {}
+        self._masked: dict[str, str] = {}
+        self._levels: dict[str, Level] = {}
 
-    def of(self, text: str) -> str:
-        found = self._known.get(text)
+    def masked(self, text: str) -> str:
+        found = self._masked.get(text)
         if found is None:
-            found = self._known[text] = masked(text)
+            found = self._masked[text] = masked(text)
         return found
+
+    def levels(self, texts: Sequence[str]) -> list[Level]:
+        known = self._levels
+        fresh = [text for text in texts if text not in known]
+        known.update(zip(fresh, levels_of(fresh), strict=True))
+        return [known[text] for text in texts]
 
 
 class Said(Protocol):
@@ -165,21 +172,21 @@ class Mined:
     overflow: int
 
 
-def mine(lines: Sequence[Said], masks: Masks | None = None) -> Mined:
-    """Group lines; ``masks`` is shared with others that look at the same ones. A line without a time takes
+def mine(lines: Sequence[Said], texts: Texts | None = None) -> Mined:
+    """Group lines; ``texts`` is shared with others that look at the same ones. A line without a time takes
     that of the line before it; a stack trace's inner lines (indented, without a time) are left to the line
     that began it."""
     groups: dict[tuple[int, str, Level], list[Template]] = {}
     order: list[Template] = []
     overflow = 0
     at: datetime | None = None
-    masks = masks or Masks()
-    levels = levels_of([line.text for line in lines])
+    texts = texts or Texts()
+    levels = texts.levels([line.text for line in lines])
     for number, (line, level) in enumerate(zip(lines, levels, strict=True)):
         at = line.at or at
         if line.at is None and line.text[:1] in (" ", "\t"):
             continue
-        tokens = masks.of(line.text[:_MOST_TEXT]).split()[:_MAX_TOKENS]
+        tokens = texts.masked(line.text[:_MOST_TEXT]).split()[:_MAX_TOKENS]
         if not tokens:
             continue
         group = groups.setdefault((len(tokens), tokens[0], level), [])

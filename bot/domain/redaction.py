@@ -255,6 +255,8 @@ def strip_invisible(text: str) -> str:
 
     Every other kind of line end becomes a newline: a lone carriage return overwrites what a terminal shows.
     """
+    if text.isascii() and text.replace("\n", "").replace("\t", "").isprintable():
+        return text
     return _LINE_ENDS.sub("\n", _INVISIBLE.sub("", _ANSI.sub("", text)))
 
 

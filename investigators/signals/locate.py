@@ -17,7 +17,7 @@ from investigators.signals.delays import Delay, delays, split
 from investigators.signals.deviation import Deviation, deviations
 from investigators.signals.loglines import Talk, periods, talk
 from investigators.signals.meaning import Meaning, is_headroom, meaning_of
-from investigators.world.world import World, masks_of
+from investigators.world.world import World, texts_of
 
 _SYMPTOMS = frozenset({Meaning.LATENCY, Meaning.ERRORS, Meaning.SUCCESS})
 _METRICS_WEIGHT = 25.0
@@ -81,7 +81,7 @@ def locate(world: World, witnesses: Collection[Witness] = WITNESSES) -> Located:
     said: tuple[Talk, ...] = ()
     if Witness.LINES in witnesses:
         parts = periods(world.lines, world.healthy_lines, (healthy, since), world.onset)
-        said = talk(*parts, world.graph, world.derived(masks_of))
+        said = talk(*parts, world.graph, world.derived(texts_of))
     weights: dict[str, float] = {}
     for one in metrics:
         own = min(1.0, one.why.z / 10)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from bot.domain.alert import Alert
 from bot.domain.evidence import Change, Evidence, Series, TraceSpan
-from investigators.templates import Masks
+from investigators.templates import Texts
 from investigators.world.cluster import Cluster
 from investigators.world.graph import Graph
 
@@ -119,9 +119,9 @@ def index_lines(lines: Iterable[Line]) -> Mapping[tuple[str, str], tuple[Line, .
     return {key: tuple(items) for key, items in index.items()}
 
 
-def masks_of(_: World) -> Masks:
-    """The lines of a world with what varies masked, for all that look at them."""
-    return Masks()
+def texts_of(_: World) -> Texts:
+    """What is made of the lines of a world, for all that look at them."""
+    return Texts()
 
 
 def service_of_pod(pod: str) -> str:

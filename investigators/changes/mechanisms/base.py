@@ -91,12 +91,10 @@ def tunes(
         for one in diff.tuned:
             # To compare two numbers costs far less than to look for words.
             factor = _factor(one, down)
-            if factor < least or not about.search(one.about):
-                continue
-            if unless is not None and unless.search(one.own):
-                continue
             sure = strength * (1.0 if factor >= 3 else 0.9 if factor >= 1.8 else 0.7)
-            if best is None or sure > best.strength:
+            if factor < least or (best is not None and sure <= best.strength) or not about.search(one.about):
+                continue
+            if unless is None or not unless.search(one.own):
                 best = Hit(strength=sure, what=one.text)
         return best
 
