@@ -10,6 +10,8 @@ import orjson
 
 from adapters.evidence.snapshot.files import epoch
 
+_BLOCK = 1 << 19
+"""Bytes that are made to lines in one call: the event loop waits as long."""
 _RUN = 8
 """Lines of one series that follow one another, for which it is worth to remember how they begin."""
 
@@ -67,34 +69,54 @@ class _Usual:
     begins: list[str]
 
 
-def columns_of(lines: list[str]) -> list[Column]:
+def columns_of(data: bytes) -> list[Column]:
     """Of lines without quotes that begin, after the first, with time, metric and value. Raises ValueError
     for a line of fewer than four fields."""
-    found: dict[tuple[str, str], Column] = {}
-    usual: dict[str, _Usual] = {}
-    place, count = 1, len(lines)
-    while place < count:
-        line = lines[place]
-        if not line or line == "\r":
-            place += 1
-            continue
-        _, metric, _, labels = line.split(",", 3)
-        column = found.get((metric, labels))
-        if column is None:
-            column = found[metric, labels] = Column(line)
-        known = usual.get(metric)
-        if known is not None and (numbers := _alike(lines, place, known, labels)):
-            column.moments += known.moments
-            column.numbers.append(numbers)
-            place += len(known.moments)
-            continue
-        moments, values = _run(lines, place, metric, labels)
-        column.moments += moments
-        column.numbers += values
-        place += len(moments)
-        if len(moments) >= _RUN:
-            usual[metric] = _Usual(moments, [f"{moment},{metric}," for moment in moments])
-    return list(found.values())
+    columns = _Columns()
+    rest: list[str] = []
+    place = data.find(b"\n") + 1 or len(data)
+    while place < len(data):
+        end = data.rfind(b"\n", place, place + _BLOCK) if place + _BLOCK < len(data) else len(data)
+        if end < 0:
+            end = data.find(b"\n", place)
+            end = end if end >= 0 else len(data)
+        lines = data[place:end].decode().split("\n")
+        place = end + 1
+        rest = columns.add(rest + lines if rest else lines, more=place < len(data))
+    return list(columns.found.values())
+
+
+class _Columns:
+    def __init__(self) -> None:
+        self.found: dict[tuple[str, str], Column] = {}
+        self._usual: dict[str, _Usual] = {}
+
+    def add(self, lines: list[str], *, more: bool) -> list[str]:
+        """Returns what it leaves: the last lines, where those that follow may go on with their series."""
+        place, count = 0, len(lines)
+        while place < count:
+            line = lines[place]
+            if not line or line == "\r":
+                place += 1
+                continue
+            _, metric, _, labels = line.split(",", 3)
+            usual = self._usual.get(metric)
+            if usual is not None and (numbers := _alike(lines, place, usual, labels)):
+                moments, values = usual.moments, [numbers]
+            else:
+                moments, values = _run(lines, place, metric, labels)
+                if more and 0 < place == count - len(moments):
+                    return lines[place:]
+                if len(moments) >= _RUN:
+                    begins = [f"{moment},{metric}," for moment in moments]
+                    self._usual[metric] = _Usual(moments, begins)
+            column = self.found.get((metric, labels))
+            if column is None:
+                column = self.found[metric, labels] = Column(line)
+            column.moments += moments
+            column.numbers += values
+            place += len(moments)
+        return []
 
 
 def _alike(lines: list[str], place: int, usual: _Usual, labels: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from io import StringIO
-from itertools import compress
+from itertools import compress, islice
 from math import isfinite
 from operator import lt
 
@@ -97,9 +97,13 @@ def read_tracks(folder: Folder) -> Tracks:
 
 
 def _read(folder: Folder, name: str, found: dict[tuple[str, frozenset[tuple[str, str]]], Track]) -> int:
-    text = folder.text(name)
-    reader = csv.reader(StringIO(text, newline=""))
-    header = next(reader, None)
+    data = folder.data(name)
+    if not data.isascii():
+        folder.decoded(name, data)
+    plain = b'"' not in data
+    # To give all of a large file to the reader takes four times its size, and longer than to read its lines.
+    begin = data[: data.find(b"\n") + 1] if plain else data
+    header = next(csv.reader(StringIO((begin or data).decode(), newline="")), None)
     if header is None:
         return 0
     missing = [column for column in _FIXED if column not in header]
@@ -107,10 +111,11 @@ def _read(folder: Folder, name: str, found: dict[tuple[str, frozenset[tuple[str,
         raise Malformed(f"{folder.where(name, 1)}: no column {missing[0]}")
     filling = _Filling(header, found)
     try:
-        if tuple(header[:3]) == _FIXED and '"' not in text:
-            filling.add_plain(text.split("\n"))
+        if plain and tuple(header[:3]) == _FIXED:
+            filling.add_plain(data)
         else:
-            for row in reader:
+            reader = csv.reader(StringIO(data.decode(), newline=""))
+            for row in islice(reader, 1, None):
                 filling.line = reader.line_num
                 if row:
                     filling.add(row)
@@ -132,13 +137,13 @@ class _Filling:
         self._times: dict[str, float] = {}
         self._tracks: dict[tuple[str, ...], Track] = {}
 
-    def add_plain(self, lines: list[str]) -> None:
+    def add_plain(self, data: bytes) -> None:
         """Lines without quotes whose first three fields are the fixed ones. Raises ValueError."""
         try:
-            columns = self._columns(lines)
+            columns = self._columns(data)
         except ValueError:
             # Line by line, to know where.
-            self._add_lines(lines)
+            self._add_lines(data.decode().split("\n"))
             return
         for track, times, values in columns:
             # The sum is finite only where every value is, and several times cheaper to look at.
@@ -149,13 +154,13 @@ class _Filling:
             track.times.extend(times)
             track.values.fromlist(values)
 
-    def _columns(self, lines: list[str]) -> list[tuple[Track, array[float], list[float]]]:
+    def _columns(self, data: bytes) -> list[tuple[Track, array[float], list[float]]]:
         """Every series' times and values, as the lines give them. Raises ValueError for a line that is
         malformed, and where two kinds of lines are of one series."""
         epochs = Epochs()
         columns = [
             (self._track(one.line.rstrip("\r").split(",")), epochs.of(one.moments), one.values())
-            for one in columns_of(lines)
+            for one in columns_of(data)
         ]
         if len({id(track) for track, _, _ in columns}) < len(columns):
             raise ValueError
