@@ -31,17 +31,22 @@ _ASSIGN = r"(?:[ \t]*+(?>:=|=>|[:=])[ \t]*+|%3[aAdD])"
 class _Rule:
     """``hints`` and, where given, ``also``: lower-case texts; one of each occurs wherever the pattern
     matches. Looking for them first makes text without secrets, which is nearly all of it, some twenty
-    times cheaper."""
+    times cheaper. ``within_line``: no match crosses the end of a line, nor depends on what lies beyond, so
+    that of a long text only the lines with such texts need be looked at."""
 
     hints: frozenset[str]
     also: tuple[str, ...]
     pattern: re.Pattern[str]
     replacement: str
+    within_line: bool
 
 
-def _rule(kind: str, hints: str, pattern: str, keep: str = "", *, also: str = "") -> _Rule:
+def _rule(
+    kind: str, hints: str, pattern: str, keep: str = "", *, also: str = "", within_line: bool = False
+) -> _Rule:
     compiled = re.compile(pattern, re.DOTALL | re.IGNORECASE | re.ASCII)
-    return _Rule(frozenset(hints.split()), tuple(also.split()), compiled, keep + MASK.format(kind=kind))
+    replacement = keep + MASK.format(kind=kind)
+    return _Rule(frozenset(hints.split()), tuple(also.split()), compiled, replacement, within_line)
 
 
 def _trie_pattern(words: Iterable[str]) -> str:
@@ -96,6 +101,7 @@ _RULES: tuple[_Rule, ...] = (
         r"(?:(?!(?P=q))(?:\\[^\r\n]|[^\\\r\n]))+",
         r"\1",
         also="\" '",
+        within_line=True,
     ),
     # Bare values. A separator ends the value only where something new begins behind it.
     _rule(
@@ -111,6 +117,7 @@ _RULES: tuple[_Rule, ...] = (
         r"(?:[^\s\"'<>\\,;&}\])\[]|\\(?![nrt\"'])|[,;&}\])](?!\s|\Z|[\w.%-]{1,64}[\"']?[=:])){3,}",
         r"\1",
         also=": = %3a %3d",
+        within_line=True,
     ),
     _rule(
         "secret",
@@ -176,6 +183,7 @@ _RULES: tuple[_Rule, ...] = (
     ),
 )
 
+_LONG = 4_096
 _HINTS = tuple(sorted(frozenset().union(*(rule.hints for rule in _RULES))))
 _ANY_HINT = re.compile(_trie_pattern(_HINTS))
 _NAME_HINTS = tuple(_KEY_HINTS.split())
@@ -204,10 +212,21 @@ def redact(text: str, *, ip_addresses: bool = False) -> str:
             if not rule.hints.isdisjoint(hinted) and (
                 not rule.also or any(hint in lowered for hint in rule.also)
             ):
-                text = rule.pattern.sub(rule.replacement, text)
+                lines = rule.within_line and len(text) > _LONG
+                text = _by_line(rule, text) if lines else rule.pattern.sub(rule.replacement, text)
     if ip_addresses:
         text = _IPV4.sub(MASK.format(kind="ip"), text)
     return text
+
+
+def _by_line(rule: _Rule, text: str) -> str:
+    lines = text.split("\n")
+    for number, lowered in enumerate(text.lower().split("\n")):
+        for hint in rule.hints:
+            if hint in lowered:
+                lines[number] = rule.pattern.sub(rule.replacement, lines[number])
+                break
+    return "\n".join(lines)
 
 
 def is_secret_name(name: str) -> bool:
@@ -236,6 +255,8 @@ def strip_invisible(text: str) -> str:
 
     Every other kind of line end becomes a newline: a lone carriage return overwrites what a terminal shows.
     """
+    if text.isascii() and text.replace("\n", "").replace("\t", "").isprintable():
+        return text
     return _LINE_ENDS.sub("\n", _INVISIBLE.sub("", _ANSI.sub("", text)))
 
 

@@ -25,6 +25,7 @@ _COMMENT = re.compile(
     r"^\s*(?:/\*.*|\*(?:\s.*|/.*)?|<!--.*|\"\"\".*|'''.*|--\s.*|;+\s.*|%\s.*)$|(?:(?<=\s)|^)//.*$"
     r"|(?:(?<=\s)|^)#(?!\[|!|include|define|if|else|endif|pragma).*$|/\*.*?\*/"
 )
+_MARKS = ("/", "*", "#", "-", ";", "%", '"""', "'''")
 _IMPORT = re.compile(
     r"^\s*(?:import\b.*|from\s+\S+\s+import\b.*|use\s+[\w:]+.*;|using\s+[\w.]+;|package\s+\w+|#include\b.*"
     r"|\"[\w./\-]+\"|(?:const|var|let)\s+.*=\s*require\(.*)\s*$"
@@ -119,7 +120,11 @@ def parse(text: str, files: Sequence[str]) -> Diff:
 
 def statement(line: str) -> str:
     """A line of code without its comment; empty where nothing is left."""
-    return _COMMENT.sub("", line).rstrip()
+    # Every comment holds one of these; to look for them first is many times cheaper.
+    for mark in _MARKS:
+        if mark in line:
+            return _COMMENT.sub("", line).rstrip()
+    return line.rstrip()
 
 
 def is_import(line: str) -> bool:
@@ -159,9 +164,9 @@ def _sections(text: str, files: tuple[str, ...]) -> Iterable[tuple[str, str, lis
 
 def _hunk(file: str, lines: Sequence[str]) -> Hunk:
     removed, added, context, after, fresh = [], [], [], [], []
-    for line in lines:
-        body = statement(line[1:])
-        if not body.strip():
+    bodies = [statement(line[1:]) for line in lines]
+    for line, body in zip(lines, bodies, strict=True):
+        if not body:
             continue
         if line[0] == "-":
             removed.append(body)
@@ -179,17 +184,16 @@ def _hunk(file: str, lines: Sequence[str]) -> Hunk:
         context=tuple(context),
         after=tuple(after),
         fresh=tuple(fresh),
-        places=_places(lines),
+        places=_places(lines, bodies),
     )
 
 
-def _places(lines: Sequence[str]) -> Mapping[str, tuple[str, str]]:
+def _places(lines: Sequence[str], bodies: Sequence[str]) -> Mapping[str, tuple[str, str]]:
     found: dict[str, tuple[str, str]] = {}
     above: list[tuple[int, str]] = []
     previous = ""
-    for line in lines:
-        body = statement(line[1:])
-        if not body.strip() or line[0] == "+":
+    for line, body in zip(lines, bodies, strict=True):
+        if not body or line[0] == "+":
             continue
         # A dash begins an item of a list: what follows it is nested as deep as its first key.
         indent = len(body) - len(body.lstrip(" \t-"))
@@ -204,20 +208,21 @@ def _places(lines: Sequence[str]) -> Mapping[str, tuple[str, str]]:
 
 def _unmoved(removed: list[str], added: list[str]) -> tuple[list[str], list[str]]:
     """Both sides without the lines that are on both, whatever their indentation and order."""
-    both = Counter(_plain(line) for line in removed) & Counter(_plain(line) for line in added)
+    gone, come = [_plain(line) for line in removed], [_plain(line) for line in added]
+    both = Counter(gone) & Counter(come)
 
-    def rest(lines: list[str]) -> list[str]:
+    def rest(lines: list[str], plain: list[str]) -> list[str]:
         left = Counter(both)
         kept = []
-        for line in lines:
-            if left[_plain(line)] > 0:
-                left[_plain(line)] -= 1
+        for line, bare in zip(lines, plain, strict=True):
+            if left[bare] > 0:
+                left[bare] -= 1
             else:
                 kept.append(line)
         return kept
 
-    return rest(removed), rest(added)
+    return rest(removed, gone), rest(added, come)
 
 
 def _plain(line: str) -> str:
-    return re.sub(r"\s+", "", line).rstrip(",;")
+    return "".join(line.split()).rstrip(",;")

@@ -276,8 +276,9 @@ def _poison(texts: list[Signal], world: World) -> Iterable[Operational]:
     """One and the same record fails again and again."""
     same: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     source: dict[tuple[str, str], EvidenceId] = {}
+    named = {level: level_of(f"level={level}") for level in {line.level for line in world.lines}}
     for line in world.lines:
-        bad = level_of(f"level={line.level}" if line.level else line.text) >= Level.WARNING
+        bad = (named[line.level] if line.level else level_of(line.text)) >= Level.WARNING
         for key, value in _IDENTITY.findall(line.text[:2_000]) if bad else ():
             same[line.service, key.lower()][value] += 1
             source.setdefault((line.service, key.lower()), line.evidence.id)

@@ -11,10 +11,10 @@ from itertools import pairwise
 from operator import le
 from statistics import median
 
-from bot.domain.evidence import LogLine, Series, TraceSpan
+from bot.domain.evidence import Series, TraceSpan
 from bot.domain.ids import EvidenceId
 from investigators.templates import Level, Template, level_of, mine
-from investigators.world.world import Line, Track, World
+from investigators.world.world import Line, Track, World, texts_of
 
 _ROUTINE = re.compile(
     r"\b(?:starting|started|listening|initiali[sz]ed|bootstrap|shutting down|feature flag|ready to)\b", re.I
@@ -130,15 +130,16 @@ def _alerts(world: World) -> Iterable[Signal]:
 
 
 def _lines(world: World) -> Iterable[Signal]:
+    texts = world.derived(texts_of)
     usual: dict[str, set[str]] = defaultdict(set)
     for service, lines in _by_service(world.healthy_lines).items():
-        usual[service] = {template.text for template in mine(_plain(lines)).templates}
+        usual[service] = {template.text for template in mine(lines, texts).templates}
     extras = _Extras()
     for service, lines in _by_service(world.lines).items():
         dated = [line.at for line in lines if line.at is not None]
         first_line = min(dated, default=world.onset)
         quiet = first_line + (world.onset - first_line) * _QUIET_SHARE
-        for template in mine(_plain(lines)).templates:
+        for template in mine(lines, texts).templates:
             sample = lines[template.members[0]]
             first = template.first or world.onset
             chronic = template.text in usual[service] or (not world.healthy_lines and first < quiet)
@@ -176,10 +177,6 @@ def _by_service(lines: Iterable[Line]) -> Mapping[str, list[Line]]:
     for items in found.values():
         items.sort(key=lambda line: line.at.timestamp() if line.at else 0.0)
     return found
-
-
-def _plain(lines: Iterable[Line]) -> Iterable[LogLine]:
-    return (LogLine(at=line.at, text=line.text) for line in lines)
 
 
 class _Extras:

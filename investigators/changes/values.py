@@ -72,6 +72,8 @@ class Switched:
 
 def likeness(one: str, other: str, least: float) -> float:
     """How alike two lines are, 0 to 1; 0 where that is at most ``least``."""
+    if one == other:
+        return 1.0 if least < 1 else 0.0
     matcher = SequenceMatcher(None, one, other, autojunk=False)
     if matcher.real_quick_ratio() <= least or matcher.quick_ratio() <= least:
         return 0.0
@@ -149,9 +151,13 @@ def _bare(value: str) -> str:
 def _masked(line: str) -> tuple[str, list[tuple[float, str]]]:
     """The line with every number as ``#``, and the numbers in base units with their text."""
     found: list[tuple[float, str]] = []
-    line = _JVM.sub(lambda match: f"{match[1]} {match[2]}{match[3].upper()}i", line)
-    line = _GO_ALONE.sub(lambda match: f"1*time.{match[1]}", line)
-    cpu = re.search(r"cpu", line, re.I) is not None
+    if _DIGIT.search(line) is None and "time." not in line:
+        return " ".join(line.split()), found
+    if "-Xm" in line:
+        line = _JVM.sub(lambda match: f"{match[1]} {match[2]}{match[3].upper()}i", line)
+    if "time." in line:
+        line = _GO_ALONE.sub(lambda match: f"1*time.{match[1]}", line)
+    cpu = "cpu" in line.lower()
 
     def one(match: re.Match[str]) -> str:
         found.append((_value(match, cpu=cpu), match[0].strip()))

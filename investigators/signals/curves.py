@@ -62,7 +62,7 @@ def curves_of(tracks: Iterable[Track]) -> list[Curve]:
         if times is None:
             times = known[moments] = tuple([moment.timestamp() for moment in moments])
         values = tuple(track.series.values)
-        if not all(abs(value) <= _MOST for value in values):
+        if not _measures(values):
             kept = [(at, value) for at, value in zip(times, values, strict=True) if abs(value) <= _MOST]
             times, values = tuple(at for at, _ in kept), tuple(value for _, value in kept)
             if len(values) < 2:
@@ -171,6 +171,12 @@ def _quotient(
     if len(pairs) < 2:
         return None
     return tuple(at for at, _ in pairs), tuple(value for _, value in pairs)
+
+
+def _measures(values: Sequence[float]) -> bool:
+    """Whether all are numbers that measure something. A sum with one that is none is none itself."""
+    total = sum(values)
+    return total == total and min(values) >= -_MOST and max(values) <= _MOST
 
 
 def _part(track: Track) -> str:

@@ -77,7 +77,8 @@ def _split(
 def _deviation(
     curve: Curve, known: Sequence[float], recent: Sequence[float], since: Sequence[float], least: float
 ) -> Deviation | None:
-    normal = median(known)
+    ordered = sorted(known)
+    normal = median(ordered)
     low, high = _extremes(since)
     if curve.meaning is Meaning.SUCCESS:
         now = low
@@ -86,7 +87,7 @@ def _deviation(
     else:
         now = high if high - normal >= normal - low else low
     sign = -1.0 if curve.meaning is Meaning.SUCCESS else 1.0
-    z = sign * (now - normal) / _spread(known, normal, curve.meaning, above=now > normal)
+    z = sign * (now - normal) / _spread(ordered, normal, curve.meaning, above=now > normal)
     if abs(z) < least:
         return None
     if recent and abs(now - median(recent)) < 0.5 * abs(now - normal):
@@ -107,10 +108,9 @@ def _extremes(values: Sequence[float]) -> tuple[float, float]:
     return (ordered[0] + ordered[1]) / 2, (ordered[-1] + ordered[-2]) / 2
 
 
-def _spread(known: Sequence[float], normal: float, meaning: Meaning, *, above: bool) -> float:
+def _spread(ordered: Sequence[float], normal: float, meaning: Meaning, *, above: bool) -> float:
     """A robust standard deviation, no less than what the tail on the side in question already reached."""
-    deviation = 1.4826 * median(abs(value - normal) for value in known)
-    ordered = sorted(known)
+    deviation = 1.4826 * median([abs(value - normal) for value in ordered])
     edge = ordered[int((0.95 if above else 0.05) * len(ordered))]
     tail = abs(edge - normal) / 1.645
     floor = _RELATIVE_FLOOR * abs(normal)

@@ -17,7 +17,7 @@ from investigators.signals.delays import Delay, delays, split
 from investigators.signals.deviation import Deviation, deviations
 from investigators.signals.loglines import Talk, periods, talk
 from investigators.signals.meaning import Meaning, is_headroom, meaning_of
-from investigators.world.world import World
+from investigators.world.world import World, texts_of
 
 _SYMPTOMS = frozenset({Meaning.LATENCY, Meaning.ERRORS, Meaning.SUCCESS})
 _METRICS_WEIGHT = 25.0
@@ -80,7 +80,8 @@ def locate(world: World, witnesses: Collection[Witness] = WITNESSES) -> Located:
     ways = _ways(world, healthy, since) if Witness.BEHAVIOUR in witnesses else ()
     said: tuple[Talk, ...] = ()
     if Witness.LINES in witnesses:
-        said = talk(*periods(world.lines, world.healthy_lines, (healthy, since), world.onset), world.graph)
+        parts = periods(world.lines, world.healthy_lines, (healthy, since), world.onset)
+        said = talk(*parts, world.graph, world.derived(texts_of))
     weights: dict[str, float] = {}
     for one in metrics:
         own = min(1.0, one.why.z / 10)

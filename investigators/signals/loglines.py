@@ -17,6 +17,7 @@ from statistics import median
 
 from bot.domain.evidence import TraceSpan
 from investigators.signals.vocabulary import Vocabulary
+from investigators.templates import Texts
 from investigators.world.graph import Graph
 from investigators.world.world import Line
 
@@ -82,10 +83,10 @@ class Period:
     whole: bool = True
 
 
-def talk(healthy: Period, incident: Period, graph: Graph) -> tuple[Talk, ...]:
+def talk(healthy: Period, incident: Period, graph: Graph, texts: Texts | None = None) -> tuple[Talk, ...]:
     """Services that log differently, the most different first. What a dependency's errors explain of a
     service's own is left out."""
-    vocabulary = Vocabulary()
+    vocabulary = Vocabulary(texts)
     usual, usual_s = _counted(healthy.lines, vocabulary)
     now, now_s = _counted(incident.lines, vocabulary)
     if (

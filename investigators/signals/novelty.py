@@ -12,7 +12,7 @@ from bot.domain.evidence import Evidence
 from investigators.pack import complete
 from investigators.ranking import human_time
 from investigators.signals.vocabulary import Vocabulary
-from investigators.world.world import Line, World
+from investigators.world.world import Line, World, texts_of
 
 _BAD = frozenset({"warning", "warn", "error", "err", "fatal", "critical", "severe", "panic"})
 _LEAD = timedelta(minutes=1)
@@ -43,7 +43,7 @@ def novelty(world: World, service: str) -> tuple[Citation, ...]:
     before = healthy or [line for line in lines if line.at is not None and line.at < border]
     if len(before) < _LEAST_BEFORE:
         return ()
-    words = Vocabulary()
+    words = Vocabulary(world.derived(texts_of))
     known = _templates(words, (line for line in before if line.level in _BAD))
     appeared = [
         seen
@@ -76,7 +76,7 @@ def _missing(world: World, service: str, before: Sequence[Line], after: Sequence
         return [
             _cited(before[-1].evidence, f"{text}{len(before)} lines in {human_time(max(times) - min(times))}")
         ]
-    words = Vocabulary()
+    words = Vocabulary(world.derived(texts_of))
     usual = _templates(words, (line for line in before if line.level not in _BAD))
     now = _templates(words, after)
     gone = [

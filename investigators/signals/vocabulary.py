@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from investigators.templates import WILDCARD, masked
+from investigators.templates import WILDCARD, Texts
 
 _PUNCTUATION = re.compile(r"([\[\](){},;=:\"])")
 _DIGIT = re.compile(r"\d")
@@ -16,9 +16,11 @@ _HEAD = 4
 
 
 class Vocabulary:
-    """Templates grow as lines are added, so all lines that are to be compared go through one vocabulary."""
+    """Templates grow as lines are added, so all lines that are to be compared go through one vocabulary.
+    ``texts`` is shared with others that look at the same lines."""
 
-    def __init__(self) -> None:
+    def __init__(self, texts: Texts | None = None) -> None:
+        self._texts = texts or Texts()
         self._groups: dict[tuple[str, str, tuple[str, ...]], list[int]] = {}
         self._known: dict[tuple[str, str, str], int] = {}
         self._masked: dict[tuple[str, str, str], int] = {}
@@ -28,7 +30,7 @@ class Vocabulary:
     def number(self, service: str, level: str, text: str) -> int:
         """The template of a line; the most similar one (Jaccard of tokens) of the same service and level
         whose beginning is the same."""
-        plain = (service, level, masked(text[:_LONGEST]))
+        plain = (service, level, self._texts.masked(text[:_LONGEST]))
         seen = self._masked.get(plain)
         if seen is None:
             seen = self._masked[plain] = self._number(service, level, _tokens(plain[2]))

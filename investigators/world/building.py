@@ -21,9 +21,9 @@ from investigators.queries import (
     SpanQuery,
     SurveyQuery,
 )
-from investigators.templates import Level, level_of
+from investigators.templates import Level, Texts
 from investigators.world.cluster import WORKLOADS, Cluster, Thing
-from investigators.world.world import Line, Track, World, index_lines, service_of_pod
+from investigators.world.world import Line, Track, World, index_lines, service_of_pod, texts_of
 
 _SERVICE_LABELS = (
     "service", "service_name", "app", "app_kubernetes_io_name", "application", "component", "microservice",
@@ -104,6 +104,7 @@ def build_world(
     their own labels; the names that series, traces and clusters use for it are found here."""
     cluster = Cluster.build((q.object_kind, e) for q, e in answers if isinstance(q, ObjectQuery))
     owners = Owners(cluster)
+    texts = Texts()
     tracks: dict[bool, list[Track]] = {False: [], True: []}
     lines: dict[bool, list[Line]] = {False: [], True: []}
     spans: dict[bool, list[TraceSpan]] = {False: [], True: []}
@@ -118,13 +119,13 @@ def build_world(
             continue
         match query:
             case LogQuery() if extra:
-                watched += _lines(evidence, owners, previous=False)
+                watched += _lines(evidence, owners, texts, previous=False)
             case SurveyQuery():
                 tracks[query.healthy] += _tracks(evidence, owners)
             case LogQuery():
-                lines[query.healthy] += _lines(evidence, owners, previous=False)
+                lines[query.healthy] += _lines(evidence, owners, texts, previous=False)
             case PodLogQuery():
-                lines[False] += _lines(evidence, owners, previous=query.previous)
+                lines[False] += _lines(evidence, owners, texts, previous=query.previous)
             case SpanQuery():
                 spans[query.healthy] += evidence.spans
             case ChangeQuery():
@@ -153,6 +154,7 @@ def build_world(
         changes=tuple(sorted(changes.values(), key=lambda change: (change.at, change.id))),
         asked={kind: tuple(items) for kind, items in asked.items()},
         _lines_by=index_lines(ordered),
+        _derived={texts_of: texts},
     )
 
 
@@ -164,10 +166,11 @@ def _tracks(evidence: Evidence, owners: Owners) -> list[Track]:
     return found
 
 
-def _lines(evidence: Evidence, owners: Owners, *, previous: bool) -> list[Line]:
+def _lines(evidence: Evidence, owners: Owners, texts: Texts, *, previous: bool) -> list[Line]:
     named: dict[tuple[str, str, str], str] = {}
     found = []
-    for line in evidence.lines:
+    levels = texts.levels([line.text for line in evidence.lines])
+    for line, level in zip(evidence.lines, levels, strict=True):
         labels = line.labels
         pod, service = labels.get("pod", ""), labels.get("service", "")
         key = (labels.get("namespace", ""), pod, service)
@@ -180,7 +183,7 @@ def _lines(evidence: Evidence, owners: Owners, *, previous: bool) -> list[Line]:
                 node=labels.get("node", ""),
                 at=line.at,
                 text=line.text,
-                level=labels.get("level", "").lower() or _LEVELS[level_of(line.text)],
+                level=labels.get("level", "").lower() or _LEVELS[level],
                 evidence=evidence,
                 previous=previous,
                 span_id=next((labels[name] for name in _SPAN_IDS if labels.get(name)), ""),

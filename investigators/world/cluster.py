@@ -28,7 +28,8 @@ class Thing:
         """The value under a path, such as ``("status", "phase")``; ``default`` where there is none."""
         here: Any = self.data
         for step in path:
-            if isinstance(here, Mapping) and isinstance(step, str):
+            # To ask whether it is any mapping takes ten times as long.
+            if isinstance(step, str) and (type(here) is dict or isinstance(here, Mapping)):
                 here = here.get(step)
             elif isinstance(here, list | tuple) and isinstance(step, int) and -len(here) <= step < len(here):
                 here = here[step]
@@ -41,7 +42,9 @@ class Thing:
     def items(self, *path: str) -> list[Mapping[str, Any]]:
         """The list of objects under a path; what is no object is left out."""
         value = self.at(*path, default=[])
-        return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list | tuple) else []
+        if not isinstance(value, list | tuple):
+            return []
+        return [one for one in value if type(one) is dict or isinstance(one, Mapping)]
 
     @property
     def labels(self) -> Mapping[str, str]:

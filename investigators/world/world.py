@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from bot.domain.alert import Alert
 from bot.domain.evidence import Change, Evidence, Series, TraceSpan
+from investigators.templates import Texts
 from investigators.world.cluster import Cluster
 from investigators.world.graph import Graph
 
@@ -133,6 +134,11 @@ def index_lines(lines: Iterable[Line]) -> Mapping[tuple[str, str], tuple[Line, .
         if line.service:
             index.setdefault(("service", line.service), []).append(line)
     return {key: tuple(items) for key, items in index.items()}
+
+
+def texts_of(_: World) -> Texts:
+    """What is made of the lines of a world, for all that look at them."""
+    return Texts()
 
 
 def service_of_pod(pod: str) -> str:

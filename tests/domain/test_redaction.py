@@ -342,3 +342,12 @@ def test_a_long_text_keeps_head_and_tail() -> None:
 @pytest.mark.parametrize("end", ["\r", "\r\n", "\u2028", "\u2029"])
 def test_no_line_end_can_overwrite_what_a_terminal_shows(end: str) -> None:
     assert strip_invisible(f"harmless{end}approved by ana") == "harmless\napproved by ana"
+
+
+def test_of_a_long_text_each_line_is_redacted_as_it_is_alone() -> None:
+    lines = [
+        "INFO fine", 'api_key = "a b c" and "d"', "token: abc,", "def = 1", "", "password=x&next=1 İ",
+        "the token\r", "session_id=\\", "'hunter2hunter2' key",
+    ]  # fmt: skip
+    long = lines * 200
+    assert redact("\n".join(long)) == "\n".join(map(redact, long))

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from bot.domain.evidence import LogLine
-from investigators.templates import Level, level_of, mask, mine
+from investigators.templates import Level, level_of, levels_of, masked, mine
 from tests.fakes.evidence import NOW
 
 
@@ -49,7 +49,7 @@ def test_an_error_never_hides_in_the_template_of_a_harmless_line() -> None:
     ],
 )
 def test_the_time_of_a_line_is_no_part_of_its_template(stamp: str) -> None:
-    assert mask(f"{stamp}ERROR it broke") == ["ERROR", "it", "broke"]
+    assert masked(f"{stamp}ERROR it broke") == "ERROR it broke"
 
 
 def test_a_stack_trace_belongs_to_the_line_that_began_it() -> None:
@@ -83,3 +83,25 @@ def test_endless_variety_is_bounded_and_counted() -> None:
     mined = mine(lines(*(f"{word} happened" for word in words)))
     assert len(mined.templates) == 1000
     assert mined.overflow == len(words) - 1000
+
+
+def test_lines_looked_at_together_have_the_level_that_each_has_alone() -> None:
+    texts = [
+        "ERROR it broke", "fine", "level=warn msg=x", "2026-01-01 WARN slow", "panic: no", "ok failed: no"
+    ]  # fmt: skip
+    assert levels_of(texts) == [level_of(text) for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("took 12ms at 0xFFee", "took <*> at <*>"),
+        ("id 123e4567-e89b-12d3-a456-426614174000 gone", "id <*> gone"),
+        ("trace deadbeefcafe01 of face", "trace <*> of face"),
+        ("abcdefabcdefg and abc123", "abcdefabcdefg and abc<*>"),
+        ("1.2.3.4:80 v1_2-3 5µs 7percent", "<*> v<*> <*> <*>percent"),
+        ("xdeadbeefcafe0123", "xdeadbeefcafe<*>"),
+    ],
+)
+def test_what_varies_is_masked(text: str, plain: str) -> None:
+    assert masked(text) == plain

@@ -87,8 +87,12 @@ class Folder:
             raise Malformed(f"{self.where(path.relative_to(self.root).as_posix())}: {error}") from None
 
     def text(self, name: str) -> str:
+        return self.decoded(name, self.data(name))
+
+    def decoded(self, name: str, data: bytes) -> str:
+        """Raises Malformed."""
         try:
-            return self.data(name).decode()
+            return data.decode()
         except UnicodeDecodeError as error:
             raise Malformed(f"{self.where(name)}: not UTF-8 at byte {error.start}") from None
 

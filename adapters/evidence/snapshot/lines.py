@@ -17,7 +17,7 @@ _POD_SUFFIX = re.compile(r"-(?:[a-f0-9]{6,10}-[a-z0-9]{5}|[0-9]{1,3}|[bcdfghjklm
 _PREVIOUS = ".previous"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entry:
     """A line as it was written. ``order`` is its time, or for a line without one that of the line before it;
     None where no line before it has one."""

@@ -94,7 +94,9 @@ MECHANISMS: tuple[Mechanism, ...] = (
         name="read_elsewhere",
         says="reads from a copy that lags behind",
         detect=gains(
-            rx(r"replica|follower|secondary|read_?only|eventual|consistent_read\s*=\s*False|slave"), 0.9
+            rx(r"replica|follower|secondary|read_?only|eventual|consistent_read\s*=\s*False|slave"),
+            0.9,
+            needs="replica follower secondary readonly read_only eventual consistent_read slave",
         ),
         explains=fits(
             "wrong_result 1, cache 0.9, not_registered 0.7, constraint 0.5, permission 0.4, errors 0.3"

@@ -370,6 +370,8 @@ MECHANISMS: tuple[Mechanism, ...] = (
                 r"|\bDisallowUnknownFields\b|FAIL_ON_UNKNOWN|\bstrict\b\s*[:=]\s*[tT]rue"
             ),
             0.55,
+            needs="raise throw return abort( panic( assert .reject( disallowunknownfields "
+            "fail_on_unknown strict",
         ),
         explains=fits(
             "deserialisation 0.9, auth_rejected 0.7, constraint 0.6, startup_crash 0.6, "

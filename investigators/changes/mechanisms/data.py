@@ -241,7 +241,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
     Mechanism(
         name="index_dropped",
         says="takes away an index",
-        detect=either(loses(_INDEX, 0.95), gains(_DROP_INDEX, 1.0)),
+        detect=either(loses(_INDEX, 0.95, needs="index"), gains(_DROP_INDEX, 1.0, needs="index")),
         explains=fits(
             "slow_query 1, latency 0.9, cpu 0.7, deadline_exceeded 0.7, pool_exhausted 0.5, deadlock 0.4"
         ),
@@ -257,6 +257,8 @@ MECHANISMS: tuple[Mechanism, ...] = (
                 r"|\bRANDOM\(\)|\bOFFSET\b|\bCROSS JOIN\b|\$regex|\bNOT IN\s*\(|\bDISTINCT\b"
             ),
             0.85,
+            needs="lower upper cast date coalesce trim to_char like __icontains rand offset cross $regex not "
+            "distinct",
         ),
         explains=fits("slow_query 1, latency 0.7, cpu 0.7, deadline_exceeded 0.5, pool_exhausted 0.4"),
     ),

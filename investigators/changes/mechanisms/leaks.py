@@ -30,6 +30,13 @@ _KEEP = re.compile(
 )
 
 
+_KEEP_PARTS = (
+    "append(", ".push(", ".add(", ".put(", ".set(", ".offer(", ".addLast(", ".insert(", ".push_back(",
+    ".extend(", ".computeIfAbsent(", "]", "<<",
+)  # fmt: skip
+"""Every line that matches the pattern holds one of these."""
+
+
 _SPAWN = exact(
     r"\bgo\s+(?:func\b|\w+(?:\.\w+)*\()|\bnew Thread\(|\bthreading\.Thread\("
     r"|\basyncio\.(?:create_task|ensure_future)\("
@@ -49,9 +56,15 @@ _CLOSE = exact(
 
 def _kept_forever(diff: Diff) -> Hit | None:
     """Something is added to what outlives a request, and nothing bounds it."""
-    if _BOUNDED.search(diff.added_text):
-        return None
+    hit = _added_to_lasting(diff)
+    return hit if hit is not None and not _BOUNDED.search(diff.added_text) else None
+
+
+def _added_to_lasting(diff: Diff) -> Hit | None:
     for hunk in diff.hunks:
+        come = "\n".join(hunk.added)
+        if not any(part in come for part in _KEEP_PARTS):
+            continue
         lasting = _lasting(hunk)
         for line in hunk.added:
             for match in _KEEP.finditer(line):
@@ -131,6 +144,8 @@ MECHANISMS: tuple[Mechanism, ...] = (
                 r"|\bgrpc\.(?:Dial|NewClient)\(|keepAlive:\s*false"
             ),
             0.75,
+            needs="sql.open( client( connection( pool( create_engine( disablekeepalives psycopg redis.redis( "
+            "grpc.dial( keepalive",
         ),
         explains=fits("pool_exhausted 0.9, fd_leak 1, connection_refused 0.5, latency 0.5, memory 0.4"),
     ),

@@ -124,6 +124,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
                 r"|\bsetTimeout\(|statement_timeout"
             ),
             0.7,
+            needs="timeout withdeadline( wait_for(",
         ),
         explains=fits("deadline_exceeded 0.9, errors 0.4, retry_storm 0.4"),
     ),
