@@ -240,8 +240,8 @@ class Transaction(Reading, Protocol):
         """Store the summary that was planned; False where none is, or it was written before."""
         ...
 
-    async def drop_summaries(self, incident_id: IncidentId) -> None:
-        """Forget what is planned and not written."""
+    async def drop_summaries(self, incident_id: IncidentId, upto: int) -> None:
+        """Forget what is planned and not written, up to and with this ``reopened``."""
         ...
 
     async def keep_edges(self, seen: Sequence[Edge], forget_before: datetime) -> None:

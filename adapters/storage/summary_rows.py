@@ -38,7 +38,9 @@ _WRITE = (
     .values(body=bindparam("written"))
     .returning(summaries.c.reopened)
 )
-_DROP = delete(summaries).where(_OF_INCIDENT, _UNWRITTEN)
+_DROP = delete(summaries).where(
+    _OF_INCIDENT, summaries.c.reopened <= bindparam("upto", type_=Integer), _UNWRITTEN
+)
 
 
 class SummaryRows:
@@ -74,5 +76,5 @@ class SummaryChanges(Changes):
         self.touch(summary.incident_id)
         return True
 
-    async def drop_summaries(self, incident_id: IncidentId) -> None:
-        self._rows.later(_DROP, incident=incident_id)
+    async def drop_summaries(self, incident_id: IncidentId, upto: int) -> None:
+        self._rows.later(_DROP, incident=incident_id, upto=upto)

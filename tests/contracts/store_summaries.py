@@ -79,10 +79,15 @@ class SummaryContract:
 
     async def test_what_is_planned_can_be_dropped_and_what_is_written_stays(self, store: AnyStore) -> None:
         await add_incident(store, incident())
-        await plan(store, 0, 1)
+        await plan(store, 0, 1, 2)
         async with store.transaction() as tx:
             await tx.add_summary(summary())
-            await tx.drop_summaries(INC)
+            await tx.drop_summaries(INC, 1)
+        async with store.reading() as rows:
+            assert await rows.summary_wanted(INC) == 2
+        async with store.transaction() as tx:
+            assert not await tx.add_summary(summary(reopened=1))
+            await tx.drop_summaries(INC, 2)
         assert await jobs(store) == []
         async with store.reading() as rows:
             assert await rows.summary_of(INC) == summary()
