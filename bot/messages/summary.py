@@ -121,7 +121,7 @@ def _footer(summary: Summary) -> Block:
     spans = [span(said)]
     if summary.cost.usd:
         spans.append(span(f" · {summary.cost.usd:.4f} USD"))
-    elif summary.cost.usd is None:
+    elif summary.cost.usd is None and note.state is not ModelState.FAILED:
         spans.append(span(" · price not known"))
     if note.state is not ModelState.VERIFIED or note.reason:
         spans += [span(" · model: "), outside(short(note.reason or note.state.value))]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from urllib.parse import unquote
 
+from bot.domain.diagnosis import Origin
 from bot.domain.evidence import Evidence, EvidenceStatus
 from bot.domain.outcome import OutcomeVerdict
 from bot.domain.redaction import MASK
@@ -88,7 +89,8 @@ def _body(story: Story, more: Sequence[Finding]) -> Iterator[str]:
     for check in _checks(story):
         yield f"- How to check: {check}"
     for finding in more:
-        yield f"- Note: {_code(finding.text, 250)}"
+        whose = " of a model, to be checked" if finding.origin is Origin.MODEL else ""
+        yield f"- Note{whose}: {_code(finding.text, 250)}"
 
 
 def _helped(story: Story) -> str:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from dataclasses import dataclass, replace
+
+import pytest
 
 from adapters.chat.matrix.content import text_content
 from bot.domain.evidence import Evidence, LogLine
@@ -12,11 +15,15 @@ from bot.domain.incident import Incident
 from bot.domain.redaction import clean
 from bot.domain.summary import Summary
 from bot.messages.summary import summary_reply
+from investigators.analyst.ports import FailureKind, ModelFailure, Reply
+from investigators.analyst.retrospect import ModelSummariser
 from investigators.ports import Case, Investigation
 from tests.bot.app.conftest import ANA, EVE, World, alert
 from tests.bot.app.test_story import tags
 from tests.fakes.investigator import ScriptedInvestigator
+from tests.fakes.model import ScriptedModel, Turn, said
 from tests.fakes.room import RoomMessage
+from tests.investigators.retrospect.test_model import Wallet
 
 SOON = "investigation: {summarise_after: 50ms}\ngrouping: {reopen_within: 50ms}\n"
 MUCH_LATER = "investigation: {summarise_after: 1h}\n"
@@ -201,3 +208,35 @@ async def test_hostile_words_do_nothing_in_the_summary(world: World) -> None:
     assert "href" not in html
     assert "\u202e" not in html
     assert "@room" not in html + content["body"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "says"),
+    [
+        (None, "by rules · model: the model is busy"),
+        (
+            '{"cause": [], "sooner": [{"text": "watch its growth", "evidence": [%s]}], "runbook": []}',
+            "by model",
+        ),
+    ],
+)
+async def test_with_a_model_its_words_are_added_or_its_failure_is_said(
+    world: World, reply: str | None, says: str
+) -> None:
+    def script(turn: Turn) -> Reply | ModelFailure:
+        if reply is None:
+            return ModelFailure(FailureKind.OVERLOADED, "the model is busy")
+        shown = json.loads(turn.text)["evidence"][0]
+        cited = {"evidence_id": shown["evidence_id"], "quote": "rss 80 MiB → 900 MiB"}
+        return said(reply % json.dumps(cited))
+
+    world.extra = SOON
+    world.summariser = ModelSummariser(ScriptedModel(script), Wallet, world.clock)
+    async with world.running():
+        await world.send(alert())
+        await world.card()
+        await resolves(world)
+        (told,) = await summaries(world)
+    assert says in told.text
+    assert "- memory_growth in cart (confidence high)" in told.text
+    assert ("- the model adds: watch its growth" in told.text) is (reply is not None)
