@@ -8,6 +8,9 @@ from datetime import datetime
 from bot.domain.diagnosis import Cost, ModelNote, Origin
 from bot.domain.ids import EvidenceId, IncidentId
 
+RESOLVED = "resolved"
+"""What the entry says with which an incident was over."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimelineEntry:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from bot.domain.diagnosis import ModelState, Origin
 from bot.domain.incident import Incident
 from bot.domain.message import Block, Code, Message, Paragraph, Span, Tone, paragraph
-from bot.domain.summary import Finding, Summary, TimelineEntry
+from bot.domain.summary import RESOLVED, Finding, Summary, TimelineEntry
 from bot.messages.findings import bullets
 from bot.messages.view import IncidentView
 from bot.messages.words import code, date_time, duration, outside, short, span, strong
@@ -40,7 +40,7 @@ def whole_summary(view: IncidentView) -> Message:
 
 
 def _message(summary: Summary, incident: Incident, *, whole: bool) -> Message:
-    end = summary.timeline[-1].at if summary.timeline else summary.at
+    end = max((one.at for one in summary.timeline if one.what == RESOLVED), default=summary.at)
     lasted = duration(end - incident.opened_at)
     again = f", opened again ×{summary.reopened}" if summary.reopened else ""
     return Message(

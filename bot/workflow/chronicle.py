@@ -12,7 +12,7 @@ from bot.domain.diagnosis import Diagnosis
 from bot.domain.evidence import FactVerdict
 from bot.domain.ids import IncidentId
 from bot.domain.outcome import ExecutionState, OutcomeVerdict
-from bot.domain.summary import TimelineEntry
+from bot.domain.summary import RESOLVED, TimelineEntry
 from bot.messages.view import RequestView
 from bot.ports import Reading
 from bot.workflow.announcement import read_view
@@ -53,13 +53,12 @@ async def read_story(rows: Reading, incident_id: IncidentId, clock: Clock) -> St
             *(_diagnosed(one) for one in diagnoses),
             *(entry for request in view.requests for entry in _of_request(request)),
             *_cycles(deliveries),
+            *([TimelineEntry(at=incident.resolved_at, what=RESOLVED)] if incident.resolved_at else []),
         ],
         key=lambda entry: entry.at,
     )
     half = _ENTRIES // 2
     shown = entries if len(entries) <= _ENTRIES else [*entries[:half], *entries[-half:]]
-    if incident.resolved_at is not None:
-        shown = [*shown, TimelineEntry(at=incident.resolved_at, what="resolved")]
     remediation = view.remediation
     return Story(
         incident=incident,

@@ -93,3 +93,10 @@ def test_where_nothing_would_have_found_it_sooner_it_says_so() -> None:
 
 def test_an_incident_without_a_summary_says_when_there_is_one() -> None:
     assert "has no summary yet" in as_text(whole_summary(view(summary=None)))
+
+
+def test_it_says_how_long_it_lasted_whatever_came_after_the_end() -> None:
+    ends = TimelineEntry(at=NOW + timedelta(minutes=42), what="resolved")
+    late = TimelineEntry(at=NOW + timedelta(minutes=43), what="ben approved it")
+    said = summary_reply(summary(timeline=(*summary().timeline, ends, late), reopened=2), OVER)
+    assert said.title == f"📝 Summary of {OVER.short_id}: 42m, opened again ×2"
