@@ -25,6 +25,7 @@ from bot.domain.message import Message
 from bot.domain.outcome import Execution, Outcome
 from bot.domain.past import PastIncident, Recurrence
 from bot.domain.proposal import Proposal, Remediation
+from bot.domain.summary import Summary
 
 __all__ = [
     "AlertSink",
@@ -56,6 +57,7 @@ class JobKind(StrEnum):
     DELIVER = "deliver"
     INBOUND = "inbound"
     HEARTBEAT = "heartbeat"
+    SUMMARISE = "summarise"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +135,14 @@ class Reading(Protocol):
 
     async def recurrence_of(self, incident: Incident, now: datetime) -> Recurrence:
         """How often its service, in its environment and with its mode, has been in trouble."""
+        ...
+
+    async def summary_of(self, incident_id: IncidentId) -> Summary | None:
+        """The newest one that was written."""
+        ...
+
+    async def summary_wanted(self, incident_id: IncidentId) -> int | None:
+        """For which ``reopened`` of the incident, the newest, a summary is planned and not written."""
         ...
 
     async def edges(self, seen_after: datetime) -> Sequence[Edge]:
@@ -220,6 +230,18 @@ class Transaction(Reading, Protocol):
     async def add_diagnosis(self, diagnosis: Diagnosis) -> None: ...
     async def remember(self, incident: PastIncident) -> None:
         """Keep what is known of an incident that is over, in place of what was kept of it before."""
+        ...
+
+    async def plan_summary(self, incident_id: IncidentId, reopened: int) -> None:
+        """Note that a summary is to be written; once for each ``reopened``."""
+        ...
+
+    async def add_summary(self, summary: Summary) -> bool:
+        """Store the summary that was planned; False where none is, or it was written before."""
+        ...
+
+    async def drop_summaries(self, incident_id: IncidentId, upto: int) -> None:
+        """Forget what is planned and not written, up to and with this ``reopened``."""
         ...
 
     async def keep_edges(self, seen: Sequence[Edge], forget_before: datetime) -> None:

@@ -125,7 +125,8 @@ class SelectQuery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunbookQuery:
-    """The text behind a runbook address. Answer: ``Evidence.lines`` without times."""
+    """The text behind a runbook address. Answer: ``Evidence.lines`` without times; the record {format:
+    html} where that is the text of a web page."""
 
     kind: ClassVar[str] = "runbook.text"
     url: str

@@ -6,7 +6,7 @@ from sqlalchemy import Select, exists, or_, select, text
 
 from adapters.storage.chat_rows import UNSENT
 from adapters.storage.rows import Rows
-from adapters.storage.tables import alerts, executions, inbox, incidents, outbox, requests
+from adapters.storage.tables import alerts, executions, inbox, incidents, outbox, requests, summaries
 from bot.domain.clock import from_rfc3339
 from bot.ports import Job, JobKind, PendingJob
 
@@ -35,6 +35,13 @@ _EACH: tuple[tuple[JobKind, Select[tuple[str]]], ...] = (
         select(incidents.c.id)
         .where(text("incidents.announced < incidents.change"))
         .order_by(incidents.c.seq),
+    ),
+    (
+        JobKind.SUMMARISE,
+        select(summaries.c.incident_id)
+        .where(text("summaries.body IS NULL"))
+        .distinct()
+        .order_by(summaries.c.incident_id),
     ),
     (
         JobKind.REMIND,

@@ -299,6 +299,15 @@ slots = Table(
 )
 Index("ix_slots_message", slots.c.message_id, slots.c.platform_room, slots.c.platform)
 
+summaries = Table(
+    "summaries",
+    metadata,
+    Column("incident_id", Text, ForeignKey("incidents.id"), primary_key=True),
+    Column("reopened", Integer, primary_key=True, autoincrement=False),
+    _text("body", nullable=True),
+)
+Index("ix_summaries_wanted", summaries.c.incident_id, sqlite_where=text("body IS NULL"))
+
 edges = Table(
     "edges",
     metadata,

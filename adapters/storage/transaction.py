@@ -17,6 +17,7 @@ from adapters.storage.incident_rows import IncidentRows
 from adapters.storage.memory_rows import MemoryChanges, MemoryRows
 from adapters.storage.outbox_changes import OutboxChanges
 from adapters.storage.rows import Rows
+from adapters.storage.summary_rows import SummaryChanges, SummaryRows
 from adapters.storage.tables import incidents, ledger
 from approvals.ledger import Entry, Head, append
 from bot.domain.audit import AuditEvent
@@ -32,7 +33,7 @@ _APPEND = insert(ledger).values(
 )
 
 
-class SqlReading(IncidentRows, MemoryRows, GraphRows, ApprovalRows, ChatRows):
+class SqlReading(IncidentRows, MemoryRows, SummaryRows, GraphRows, ApprovalRows, ChatRows):
     """Queries over the snapshot of one connection's transaction."""
 
     def __init__(self, rows: Rows, codec: Codec, handed_out: HandedOut) -> None:
@@ -44,11 +45,13 @@ class SqlReading(IncidentRows, MemoryRows, GraphRows, ApprovalRows, ChatRows):
 class SqlTransaction(
     IncidentChanges,
     MemoryChanges,
+    SummaryChanges,
     GraphChanges,
     ApprovalChanges,
     OutboxChanges,
     IncidentRows,
     MemoryRows,
+    SummaryRows,
     GraphRows,
     ApprovalRows,
     ChatRows,

@@ -53,10 +53,12 @@ from bot.workflow.investigation import Investigating
 from bot.workflow.proving import prove_ledger
 from bot.workflow.remediation import Remediating
 from bot.workflow.reviewing import Reviewing
+from bot.workflow.summarising import Summarising
 from bot.workflow.verification import Verifying
 from config.dump import config_digest
 from config.schema import Config
 from investigators.ports import Investigator
+from investigators.retrospect.account import RulesSummariser
 
 Handler = Callable[[str], Awaitable[None]]
 Sweep = Callable[[], Awaitable[None]]
@@ -73,6 +75,7 @@ CONCURRENCY: Mapping[JobKind, int] = {
     JobKind.VERIFY: 4,
     JobKind.EXPIRE: 4,
     JobKind.REMIND: 4,
+    JobKind.SUMMARISE: 2,
 }
 """How many jobs of a kind run side by side. One where order matters: the inbox and the outbox pump."""
 
@@ -278,6 +281,14 @@ class _Work:
         self._expiring = Expiring(store, clock)
         self._reminding = Reminding(store, settings, clock)
         self._announcing = Announcing(store, clock, calibration=calibration)
+        self._summarising = Summarising(
+            store,
+            seams.summariser or RulesSummariser(),
+            config.investigation.summarise_after,
+            config.grouping.reopen_within,
+            clock,
+            seams.on_error,
+        )
         self._delivering = Delivering(store, rooms, clock, seams.on_error)
         self._inbound = HandlingInbound(
             store,
@@ -308,6 +319,7 @@ class _Work:
             JobKind.DELIVER: self._delivering.run,
             JobKind.INBOUND: self._inbound.run,
             JobKind.HEARTBEAT: self.heartbeats.run,
+            JobKind.SUMMARISE: self._summarising.run,
         }
 
 

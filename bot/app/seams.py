@@ -14,6 +14,7 @@ from bot.domain.ids import RandomToken
 from bot.ports import Chat
 from config.schema import Config
 from investigators.ports import Investigator
+from investigators.retrospect.story import Summariser
 
 
 def _same_store(store: SqlStore) -> SqlStore:
@@ -39,6 +40,7 @@ class Seams:
     token: RandomToken = secrets.token_hex
     open_chats: OpenChats | None = None
     investigator: Investigator | None = None
+    summariser: Summariser | None = None
     acting: Mapping[str, tuple[Inspector, Executor]] | None = None
     wrap_store: Callable[[SqlStore], SqlStore] = _same_store
     on_error: Callable[[Exception], None] = _raise_nothing

@@ -20,6 +20,7 @@ from bot.commands.model import (
     Resume,
     Show,
     Status,
+    Summary,
     Whoami,
     Why,
 )
@@ -33,6 +34,7 @@ from bot.domain.incident import Incident, Mode
 from bot.domain.message import Message
 from bot.messages import replies
 from bot.messages.incident import incident_details, why_reply
+from bot.messages.summary import whole_summary
 from bot.ports import Transaction
 from bot.workflow.announcement import read_view
 from bot.workflow.investigation import begin_investigation
@@ -46,6 +48,7 @@ ROLE_NEEDED: Mapping[type[Command], frozenset[str]] = {
     Status: frozenset({"viewer", "responder", "admin"}),
     Show: frozenset({"viewer", "responder", "admin"}),
     Why: frozenset({"viewer", "responder", "admin"}),
+    Summary: frozenset({"viewer", "responder", "admin"}),
     Investigate: frozenset({"responder", "admin"}),
     Rerun: frozenset({"responder", "admin"}),
     Pause: frozenset({"responder", "admin"}),
@@ -59,8 +62,8 @@ ROLE_NEEDED: Mapping[type[Command], frozenset[str]] = {
 UNHEARD = frozenset({EffectKind.REFUSED, EffectKind.LATE, EffectKind.DUPLICATE})
 """Effects of a gesture that did not count: only the person is told."""
 
-_READING = (Status, Show, Why)
-_Other = Help | Whoami | Status | Show | Why | Investigate | Rerun | Pause | Resume
+_READING = (Status, Show, Why, Summary)
+_Other = Help | Whoami | Status | Show | Why | Summary | Investigate | Rerun | Pause | Resume
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +137,7 @@ class Handlers:
                 return replies.status_reply(
                     incidents, await tx.switch(), await self._gate_rows.ledger_problem()
                 )
-            case Show(incident=name) | Why(incident=name):
+            case Show(incident=name) | Why(incident=name) | Summary(incident=name):
                 return await self._explain(tx, asked, name)
             case Investigate(text=text):
                 return await self._investigate(tx, asked, text)
@@ -175,7 +178,13 @@ class Handlers:
         view = await read_view(tx, incident.id, calibration=self._calibration)
         if view is None:
             return replies.no_such_incident(name)
-        return why_reply(view) if isinstance(asked.command, Why) else incident_details(view)
+        match asked.command:
+            case Why():
+                return why_reply(view)
+            case Summary():
+                return whole_summary(view)
+            case _:
+                return incident_details(view)
 
     async def _review(
         self,

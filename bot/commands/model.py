@@ -21,6 +21,11 @@ class Show:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    incident: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Why:
     incident: str | None = None
 
@@ -66,4 +71,6 @@ class Whoami:
     pass
 
 
-Command = Help | Status | Show | Why | Approve | Reject | Investigate | Rerun | Pause | Resume | Whoami
+Command = (
+    Help | Status | Show | Why | Summary | Approve | Reject | Investigate | Rerun | Pause | Resume | Whoami
+)

@@ -21,6 +21,7 @@ from bot.commands.model import (
     Resume,
     Show,
     Status,
+    Summary,
     Whoami,
     Why,
 )
@@ -31,6 +32,7 @@ USAGE: tuple[tuple[str, str], ...] = (
     ("status", "what is going on: live incidents, the kill switch, the ledger"),
     ("show [ID]", "one incident with its diagnosis"),
     ("why [ID]", "the evidence and the rules behind the diagnosis and the policy's decision"),
+    ("summary [ID]", "what was learnt from an incident that is over, with the change to its runbook"),
     ("approve [ID] [DIGEST]", "approve the action on the card; stronger than a reaction"),
     ("reject [ID] [REASON]", "reject it"),
     ("investigate TEXT|FINGERPRINT", "start an investigation by hand"),
@@ -79,6 +81,8 @@ def _build(word: str, rest: str) -> Command | ParseError:
             return _with_incident(word, rest, lambda incident: Show(incident=incident))
         case "why":
             return _with_incident(word, rest, lambda incident: Why(incident=incident))
+        case "summary":
+            return _with_incident(word, rest, lambda incident: Summary(incident=incident))
         case "rerun":
             return _with_incident(word, rest, lambda incident: Rerun(incident=incident))
         case "approve":

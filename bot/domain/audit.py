@@ -246,6 +246,18 @@ class OutcomeVerified(_Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentSummarised(_Event):
+    """``summary_digest`` is over the summary's texts; ``evidence_ids`` are those that it cites."""
+
+    TAG: ClassVar[str] = "incident:summarised"
+    run: int
+    reopened: int
+    origin: str
+    evidence_ids: tuple[str, ...]
+    summary_digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SwitchTurned(_Event):
     """The kill switch: ``paused`` True means nothing is executed."""
 
@@ -298,6 +310,7 @@ AuditEvent = (
     | ExecutionFinished
     | ExecutionUnknown
     | OutcomeVerified
+    | IncidentSummarised
     | SwitchTurned
     | CommandRefused
     | NotificationSent

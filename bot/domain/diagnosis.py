@@ -34,12 +34,16 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Citation:
-    """A claim and the evidence it stands on. ``finding`` is one line of plain words."""
+    """A claim and the evidence it stands on. ``finding`` is one line of plain words; ``quote`` the words of
+    the evidence that a model named for it, found there word for word; ``outsider_writable`` that somebody
+    outside the operator's trust can have chosen them."""
 
     evidence_id: EvidenceId
     source: str
     finding: str
     link: str | None = None
+    quote: str = ""
+    outsider_writable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,11 +168,40 @@ class Cost:
     usd: Decimal | None = Decimal(0)
 
 
+class ModelState(StrEnum):
+    """``verified``: the diagnosis is a model's, and its quotes were found where it said; ``agreed``: the
+    rules' diagnosis stands, a model had nothing to add or to change; ``unverified``: what a model said is
+    shown and nothing is offered for it; ``failed``: it did not answer; ``skipped``: it was not asked."""
+
+    VERIFIED = "verified"
+    AGREED = "agreed"
+    UNVERIFIED = "unverified"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelNote:
+    """What became of the model in one investigation. ``reason`` says in one sentence why its answer is not
+    the diagnosis, or what is doubted in it; ``kind`` the failure's kind, such as ``daily_budget``; ``said``
+    its own summary where that is not the diagnosis."""
+
+    state: ModelState
+    model: str = ""
+    reason: str = ""
+    kind: str = ""
+    said: str = ""
+    turns: int = 0
+    tool_calls: int = 0
+    tokens: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
     """``suspects`` are changes that may be to blame, likeliest first; ``no_culprit`` is True where changes
     were looked at and none of them is, None where none were looked at. ``runbook`` are steps quoted from the
-    runbook, ``tickets`` the service's open ones."""
+    runbook, ``tickets`` the service's open ones; ``model`` what became of the model, None where none is
+    configured."""
 
     id: DiagnosisId
     incident_id: IncidentId
@@ -193,3 +226,4 @@ class Diagnosis:
     runbook: tuple[Quote, ...] = ()
     tickets: tuple[Ticket, ...] = ()
     perspectives: tuple[PerspectiveView, ...] = ()
+    model: ModelNote | None = None

@@ -11,6 +11,7 @@ from bot.domain.incident import Incident
 from bot.domain.outcome import Execution, Outcome
 from bot.domain.past import Recurrence
 from bot.domain.proposal import Proposal, Remediation
+from bot.domain.summary import Summary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,3 +50,4 @@ class IncidentView:
     requests: tuple[RequestView, ...]
     recurrence: Recurrence = field(default_factory=Recurrence)
     calibration: bool = False
+    summary: Summary | None = None

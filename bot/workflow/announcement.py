@@ -31,6 +31,7 @@ from bot.messages.incident import (
     resolved_reply,
     root_card,
 )
+from bot.messages.summary import summary_reply
 from bot.messages.view import IncidentView, RequestView
 from bot.ports import IncidentStore, Reading
 
@@ -71,6 +72,7 @@ async def read_view(
         requests=tuple(requests),
         recurrence=await rows.recurrence_of(incident, incident.opened_at),
         calibration=calibration,
+        summary=await rows.summary_of(incident_id),
     )
 
 
@@ -156,6 +158,9 @@ class Announcing:
             incident.severity is Severity.CRITICAL or view.requests
         ):
             yield self._reply(view, room, f"resolved:{incident.reopened}", resolved_reply(incident))
+        if view.summary is not None:
+            told = summary_reply(view.summary, incident)
+            yield self._reply(view, room, f"summary:{view.summary.reopened}", told)
 
     def _request_replies(
         self, view: IncidentView, room: str, item: RequestView, evidence: _Evidence

@@ -10,7 +10,7 @@ from bot.domain.incident import Incident, IncidentState
 from bot.domain.outcome import Execution, Outcome, OutcomeVerdict
 from bot.domain.past import PastCause, PastIncident, names_of, past_facts
 from bot.domain.proposal import Proposal
-from bot.ports import Transaction
+from bot.ports import Job, JobKind, Transaction
 
 _ALERTS = 50
 _RUNS = 10
@@ -22,8 +22,8 @@ _BY_ITSELF = "its alerts resolved without an action of the bot"
 
 
 async def remember(tx: Transaction, incident: Incident) -> None:
-    """Keep a resolved incident for later ones, in the transaction that resolves it. One that was never
-    investigated leaves nothing."""
+    """Keep a resolved incident for later ones and plan its summary, in the transaction that resolves it. One
+    that was never investigated leaves nothing."""
     if incident.state is not IncidentState.RESOLVED:
         return
     diagnoses = await tx.diagnoses_of(incident.id, _RUNS)
@@ -36,6 +36,8 @@ async def remember(tx: Transaction, incident: Incident) -> None:
     proposal = None if last is None else await tx.proposal(last.proposal_id)
     outcomes = [] if last is None else await tx.outcomes_of(last.id)
     await tx.remember(past_incident(incident, alerts, diagnoses, last, proposal, outcomes))
+    await tx.plan_summary(incident.id, incident.reopened)
+    await tx.enqueue(Job(kind=JobKind.SUMMARISE, subject=incident.id))
 
 
 def past_incident(

@@ -104,6 +104,7 @@ def test_of_the_engines_adapters_know_the_ports_and_nouns_only() -> None:
         "approvals.ledger",
         "approvals.model",
         "approvals.ports",
+        "investigators.analyst.ports",
         "investigators.ports",
         "investigators.queries",
     }

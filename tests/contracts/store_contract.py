@@ -17,6 +17,7 @@ from tests.contracts.store_incidents import IncidentContract
 from tests.contracts.store_memory import MemoryContract
 from tests.contracts.store_nouns import AnyStore, StillClock, StoreWorld, Woken
 from tests.contracts.store_outbox import OutboxContract
+from tests.contracts.store_summaries import SummaryContract
 from tests.contracts.store_work import InboxContract, WorkContract
 
 __all__ = ["AnyStore", "StillClock", "StoreContract", "StoreWorld", "Woken"]
@@ -26,6 +27,7 @@ class StoreContract(
     IncidentContract,
     MemoryContract,
     GraphContract,
+    SummaryContract,
     ApprovalContract,
     GateContract,
     LedgerContract,

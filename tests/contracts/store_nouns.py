@@ -43,6 +43,7 @@ from bot.domain.message import Message, paragraph
 from bot.domain.outcome import Execution, ExecutionResult, ExecutionState
 from bot.domain.past import PastCause, PastFact, PastIncident, Role
 from bot.domain.proposal import Action, DryRun, Proposal, Risk, Target
+from bot.domain.summary import Finding, Summary, TimelineEntry
 from bot.ports import AlertSink, Inbox, IncidentStore, Job, JobKind
 from investigators.ports import PastMemory
 
@@ -199,6 +200,23 @@ def past_incident(number: int = 1, **changes: object) -> PastIncident:
         quality=0.8,
     )
     return replace(made, **changes)  # type: ignore[arg-type]  # the tests name fields of PastIncident
+
+
+def summary(number: int = 1, **changes: object) -> Summary:
+    made = Summary(
+        incident_id=IncidentId(f"inc_{number}"),
+        run=1,
+        reopened=0,
+        at=NOW,
+        origin=Origin.RULES,
+        timeline=(TimelineEntry(at=NOW, what="the alert began to fire"),),
+        cause=(Finding(text="a leak", evidence_ids=(EvidenceId("ev_1"),)),),
+        what_was_done=(Finding(text="nothing"),),
+        sooner=(Finding(text="a lower threshold", evidence_ids=(EvidenceId("ev_1"),)),),
+        runbook_section="## Seen\n",
+        runbook_patch="--- /dev/null\n+++ b/checkout.md\n@@ -0,0 +1 @@\n+## Seen\n",
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]  # the tests name fields of Summary
 
 
 def edge(source: str, target: str, **changes: object) -> Edge:

@@ -33,6 +33,7 @@ from tests.contracts.store_nouns import (
     posted,
     ready_for_the_gate,
     result,
+    summary,
 )
 from tests.migrations.harness import SAMPLES, dump
 
@@ -60,6 +61,9 @@ async def fill(path: Path) -> None:
                 )
             )
             await tx.remember(past_incident())
+            await tx.plan_summary(IncidentId("inc_1"), 0)
+            await tx.add_summary(summary())
+            await tx.plan_summary(IncidentId("inc_1"), 1)
             await tx.keep_edges([edge("checkout", "db")], NOW - timedelta(days=7))
             await tx.declare_edges([declared_edge("web", "checkout")], NOW)
             await tx.beat("Watchdog", NOW)

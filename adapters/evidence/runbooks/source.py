@@ -58,7 +58,7 @@ class RunbookTexts:
             return self._nothing(query, window, subject, EvidenceStatus.FAILED, "answers no such question")
         notes: list[str] = []
         try:
-            text = await self._text(query.url, notes)
+            text, kind = await self._text(query.url, notes)
         except Refused as error:
             return self._nothing(query, window, subject, EvidenceStatus.FAILED, f"the runbook {error}")
         lines, cut = await asyncio.to_thread(_lines, text)
@@ -76,6 +76,8 @@ class RunbookTexts:
             subject=subject,
             excerpt="\n".join(lines),
             lines=[LogLine(at=None, text=line) for line in lines],
+            # Of a page, the text is not what stands in the file.
+            records=[{"format": "html"}] if kind in HTML else [],
             reason="; ".join(notes) or None,
             link=self._link(query),
             manual=self.command(query, window),
@@ -101,7 +103,7 @@ class RunbookTexts:
         except Refused as error:
             raise Refused(f"{host.host} {error}") from None
 
-    async def _text(self, url: str, notes: list[str]) -> str:
+    async def _text(self, url: str, notes: list[str]) -> tuple[str, str]:
         local = self._local(url)
         if local is not None and self._config.directory is not None:
             page = await asyncio.to_thread(_read, self._config.directory, local, self._config.max_bytes)
@@ -116,9 +118,9 @@ class RunbookTexts:
         except LookupError:
             raise Refused("names a character set that is not known") from None
         if page.kind in PLAIN:
-            return text
+            return text, page.kind
         try:
-            return await asyncio.to_thread(html_text, text)
+            return await asyncio.to_thread(html_text, text), page.kind
         except LoginPage:
             raise Refused("is behind a login page") from None
 

@@ -87,7 +87,9 @@ async def test_html_is_read_without_its_markup(cert: Path) -> None:
     pool</b>.</p><ul><li>first</li><li>second</li></ul><pre>kubectl get pods
   -n shop</pre></body></html>"""
     async with wiki(page(markup, "text/html; charset=utf-8"), cert) as (source, base):
-        text = text_of(await read(source, f"{base}/shop"))
+        found = await read(source, f"{base}/shop")
+        text = text_of(found)
+    assert found.records == ({"format": "html"},)
     assert text == (
         "# The shop & its pool\nLook at the pool.\n- first\n- second\nkubectl get pods\n  -n shop"
     )

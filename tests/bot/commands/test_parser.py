@@ -17,6 +17,7 @@ from bot.commands.model import (
     Resume,
     Show,
     Status,
+    Summary,
     Whoami,
     Why,
 )
@@ -35,6 +36,8 @@ from bot.commands.parser import MAX_LENGTH, USAGE, ParseError, parse
         ("show #k7qx", Show(incident="K7QX")),
         ("show", Show()),
         ("why K7QX", Why(incident="K7QX")),
+        ("summary", Summary()),
+        ("summary #k7qx", Summary(incident="K7QX")),
         ("rerun", Rerun()),
         ("approve", Approve()),
         ("approve K7QX", Approve(incident="K7QX")),
@@ -101,7 +104,7 @@ def test_a_wall_of_text_is_refused_without_being_parsed() -> None:
 def test_help_lists_every_command_there_is() -> None:
     documented = {syntax.split()[0] for syntax, _ in USAGE}
     known = {"help", "status", "show", "why", "approve", "reject", "investigate", "rerun", "pause", "resume"}
-    assert documented == known | {"whoami"}
+    assert documented == known | {"whoami", "summary"}
 
 
 @given(st.text(max_size=300))

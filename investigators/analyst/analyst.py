@@ -1,0 +1,1 @@
+"""The investigator that asks a model after the rules have spoken."""

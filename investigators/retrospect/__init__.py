@@ -1,0 +1,1 @@
+"""Looking back on an incident that is over: cause, what was done, what would have found it sooner."""
