@@ -12,9 +12,11 @@ import base64
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -39,7 +41,7 @@ class McpServer:
         self.port = free_port()
         self._directory = tempfile.TemporaryDirectory(prefix="mcp-")
         self._state = Path(self._directory.name) / "state.json"
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self.says(**state)
 
     @property
@@ -62,10 +64,16 @@ class McpServer:
         self._state.write_text(json.dumps(state))
 
     @property
+    def log_path(self) -> Path:
+        return self._state.with_name("asked")
+
+    @property
     def log(self) -> list[str]:
         """What was asked of the tools, one line each."""
-        path = self._state.with_name("asked")
-        return path.read_text().splitlines() if path.exists() else []
+        return self.log_path.read_text().splitlines() if self.log_path.exists() else []
+
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     def children(self) -> list[psutil.Process]:
         """Every living process that was started from these arguments."""
@@ -77,50 +85,48 @@ class McpServer:
                     found.append(process)
         return found
 
-    async def start(self) -> None:
+    def launch(self) -> None:
+        """Start it and wait until it listens."""
         if self.transport == "stdio":
             return
-        self._process = await asyncio.create_subprocess_exec(
-            self.command,
-            *self.arguments,
+        self._process = subprocess.Popen(
+            [self.command, *self.arguments],
             env={"PATH": os.environ["PATH"], **self.environment},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        async with asyncio.timeout(_START):
-            while True:
-                try:
-                    _, writer = await asyncio.open_connection("127.0.0.1", self.port)
-                except OSError:
-                    assert self._process.returncode is None
-                    await asyncio.sleep(0.05)
-                else:
-                    writer.close()
-                    await writer.wait_closed()
-                    return
+        until = time.monotonic() + _START
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return
+            except OSError:
+                assert self._process.poll() is None, "the server ended"
+                assert time.monotonic() < until, "the server does not listen"
+                time.sleep(0.05)
 
-    async def kill(self) -> None:
+    def kill(self) -> None:
         """At once, as the kernel would."""
-        if self._process is not None:
-            if self._process.returncode is None:
-                self._process.kill()
-            await self._process.wait()
-            self._process = None
         for process in self.children():
-            process.kill()
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        if self._process is not None:
+            self._process.wait()
+            self._process = None
 
-    async def freeze(self) -> None:
+    def freeze(self) -> None:
         for process in self.children():
             process.send_signal(signal.SIGSTOP)
 
-    async def __aenter__(self) -> Self:
-        await self.start()
+    def __enter__(self) -> Self:
+        if not self.alive():
+            self.launch()
         return self
 
-    async def __aexit__(
+    def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.kill()
+        self.kill()
         self._directory.cleanup()
 
 

@@ -26,7 +26,7 @@ _log = structlog.stdlib.get_logger(__name__)
 
 _FIRST_PAUSE = 0.25
 _LONGEST_PAUSE = 30.0
-_PATIENCE = 2.0
+_PATIENCE = 5.0
 """Seconds that a call waits for a connection."""
 _RELIST = 60.0
 """Seconds after which the tools are listed anew, which also shows whether the server still answers."""
@@ -39,6 +39,7 @@ _PARALLEL = 4
 class _Call:
     tool: str
     arguments: Mapping[str, Any]
+    permitted: Callable[[], bool]
     answer: asyncio.Future[Answer]
 
 
@@ -60,13 +61,14 @@ class _Stop:
 
 @dataclass
 class Owner:
-    """``on_listing`` gets what the server lists whenever it was asked. Call :meth:`start` once, then
-    :meth:`close`."""
+    """``on_listing`` gets what the server lists whenever it was asked, which is at most ``fresh_for`` seconds
+    before any call. Call :meth:`start` once, then :meth:`close`."""
 
     section: McpSource
     environment: Mapping[str, str] = field(repr=False)
     masks: Masks = field(repr=False)
     on_listing: Callable[[Sequence[Listed]], Awaitable[None]]
+    fresh_for: float = 10.0
     reason: str = "not connected yet"
     """Why there is no connection, redacted."""
     connections: int = 0
@@ -81,6 +83,7 @@ class Owner:
         self._waiting: set[asyncio.Future[Answer]] = set()
         self._slots = asyncio.Semaphore(_PARALLEL)
         self._task: asyncio.Task[None] | None = None
+        self._listed_at = 0.0
         self._seconds = self.section.timeout.total_seconds()
 
     @property
@@ -110,16 +113,18 @@ class Owner:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._tried.wait(), seconds)
 
-    async def call(self, tool: str, arguments: Mapping[str, Any], *, repeatable: bool) -> Answer:
-        """One call, made again once where the connection was lost under it and it is ``repeatable``. Raises
-        Refused."""
+    async def call(
+        self, tool: str, arguments: Mapping[str, Any], *, permitted: Callable[[], bool], repeatable: bool
+    ) -> Answer:
+        """One call, made again once where the connection was lost under it and it is ``repeatable``.
+        ``permitted`` is asked when the listing is fresh and the call about to be made. Raises Refused."""
         until = asyncio.get_running_loop().time() + self._seconds
         again = repeatable
         while True:
             await self._connection(until)
             answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
             self._waiting.add(answer)
-            self._inbox.put_nowait(_Call(tool=tool, arguments=arguments, answer=answer))
+            self._inbox.put_nowait(_Call(tool=tool, arguments=arguments, permitted=permitted, answer=answer))
             try:
                 async with asyncio.timeout_at(until):
                     return await answer
@@ -195,7 +200,7 @@ class Owner:
                     changed=lambda: self._inbox.put_nowait(_Relist()),
                 ) as session:
                     try:
-                        await self.on_listing(await session.tools())
+                        await self._listed(session)
                         limit.reschedule(None)
                         self.connections = number
                         self._ready.set()
@@ -245,7 +250,14 @@ class Owner:
     async def _ask(self, session: Any, wire: Any, number: int, call: _Call) -> None:
         try:
             async with self._slots:
+                if asyncio.get_running_loop().time() - self._listed_at >= self.fresh_for:
+                    await self._listed(session)
+                if not call.permitted():
+                    raise Refused("the tool is no longer what was accepted")
                 result = await session.call(call.tool, call.arguments)
+        except Refused as refused:
+            if not call.answer.done():
+                call.answer.set_exception(refused)
         except Exception as error:  # noqa: BLE001 - becomes the reason of this call or of the connection
             if wire.is_over(error):
                 # The call is told when the connection is left, and why it was.
@@ -259,9 +271,13 @@ class Owner:
     async def _list(self, session: Any, wire: Any, number: int) -> None:
         try:
             async with asyncio.timeout(self._seconds):
-                await self.on_listing(await session.tools())
+                await self._listed(session)
         except Exception as error:  # noqa: BLE001 - a server that does not list is connected to anew
             self._inbox.put_nowait(_Ended(connection=number, error=error))
+
+    async def _listed(self, session: Any) -> None:
+        await self.on_listing(await session.tools())
+        self._listed_at = asyncio.get_running_loop().time()
 
     def _lost(self, reason: str) -> None:
         if not self._stopping and reason != self.reason:

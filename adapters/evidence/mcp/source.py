@@ -7,13 +7,15 @@ import importlib.util
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from adapters.evidence.build import answered, nothing
 from adapters.evidence.mcp.arguments import as_json, check
-from adapters.evidence.mcp.listing import Judged, Listed, judge
+from adapters.evidence.mcp.listing import Judged, Listed, Usable, judge
 from adapters.evidence.mcp.owner import Owner
 from adapters.evidence.mcp.pins import pins_of
 from adapters.evidence.mcp.words import Masks, Refused
@@ -27,6 +29,7 @@ KIND = "mcp.tool"
 _ADDRESS = re.compile(r"https?://[^@?\s]+")
 _QUERY = 600
 """Characters of the call as evidence shows it."""
+_FRESH = timedelta(seconds=10)
 _FIRST = 12.0
 """Seconds that a first connection is waited for where somebody waits for it."""
 
@@ -43,9 +46,16 @@ class McpTools:
     has no tools until it is up."""
 
     def __init__(
-        self, section: McpSource, data_dir: Path, clock: Clock, environment: Mapping[str, str]
+        self,
+        section: McpSource,
+        data_dir: Path,
+        clock: Clock,
+        environment: Mapping[str, str],
+        *,
+        fresh_for: timedelta = _FRESH,
     ) -> None:
-        """``environment`` is what a command gets besides its own variables."""
+        """``environment`` is what a command gets besides its own variables. Before a call the tools are
+        listed anew if that was ``fresh_for`` ago: what answers at an address may have been replaced."""
         self.name = section.name
         self._section = section
         self._data_dir = data_dir
@@ -54,7 +64,7 @@ class McpTools:
         self._seen: tuple[tuple[Listed, ...], Mapping[str, str]] = ((), {})
         self._judged = Judged(usable={}, refused={})
         self._pins_problem: str | None = None
-        self._owner = Owner(section, environment, self._masks, self._take)
+        self._owner = Owner(section, environment, self._masks, self._take, fresh_for.total_seconds())
 
     async def __aenter__(self) -> Self:
         self._owner.start()
@@ -97,7 +107,12 @@ class McpTools:
             if usable is None:
                 raise Refused(f"there is no tool {shown}, or it is refused")
             await asyncio.to_thread(check, arguments, usable.listed.schema)
-            answer = await self._owner.call(usable.listed.name, arguments, repeatable=usable.repeatable)
+            answer = await self._owner.call(
+                usable.listed.name,
+                arguments,
+                permitted=partial(self._is_still, tool, usable),
+                repeatable=usable.repeatable,
+            )
         except Refused as refused:
             return build(query, EvidenceStatus.FAILED, self._masks.line(str(refused), limit=400))
         if answer.failed:
@@ -117,6 +132,9 @@ class McpTools:
             excerpt=text,
             outsider_writable=True,
         )
+
+    def _is_still(self, tool: str, usable: Usable) -> bool:
+        return self._judged.usable.get(tool) == usable
 
     async def listing(self) -> tuple[Listed, ...]:
         """Everything that the server lists, once it is connected. Raises Unavailable."""
