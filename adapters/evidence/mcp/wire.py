@@ -83,10 +83,11 @@ async def connected(
         if isinstance(message, types.ToolListChangedNotification):
             changed()
 
+    end = _End(ended)
     async with AsyncExitStack() as stack:
-        streams = await _transport(section, environment, ended, stack)
+        streams = await _transport(section, environment, end.tell, stack)
         client = Client(
-            _Watched(streams, ended),
+            _Watched(streams, end),
             mode="auto" if section.transport == "http" else "legacy",
             read_timeout_seconds=section.timeout.total_seconds() + 5,
             message_handler=heard,
@@ -215,18 +216,31 @@ class _Measured(httpx2.AsyncByteStream):
         await self._stream.aclose()
 
 
+class _End:
+    """Tells of the end of a connection, but not of what ends because we leave it."""
+
+    def __init__(self, ended: Ended) -> None:
+        self._ended = ended
+        self.leaving = False
+
+    def tell(self, error: Exception) -> None:
+        if not self.leaving:
+            self._ended(error)
+
+
 class _Watched:
     """A transport that says when nothing more will come: otherwise only the next call would notice."""
 
-    def __init__(self, inner: AbstractAsyncContextManager[Any], ended: Ended) -> None:
+    def __init__(self, inner: AbstractAsyncContextManager[Any], end: _End) -> None:
         self._inner = inner
-        self._ended = ended
+        self._end = end
 
     async def __aenter__(self) -> tuple[Any, Any]:
         received, to_send = await self._inner.__aenter__()
-        return _Reading(received, self._ended), to_send
+        return _Reading(received, self._end.tell), to_send
 
     async def __aexit__(self, *error: Any) -> bool | None:
+        self._end.leaving = True
         return await self._inner.__aexit__(*error)
 
 
