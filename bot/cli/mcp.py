@@ -16,12 +16,15 @@ from bot.cli.loading import load_config
 from bot.cli.output import complain, say, say_json
 from bot.domain.errors import Unavailable, UserError
 from bot.domain.redaction import clean
+from bot.telemetry import configure_logging
 from config.schema import Config, McpSource
 
 
 async def mcp(arguments: argparse.Namespace) -> int:
     """``pin``: 0 when the pins are as the servers are. ``diff``: 1 when something differs."""
     config = load_config(arguments.config)
+    # What is asked for goes to standard output, and nothing else does.
+    configure_logging(config.telemetry.log_format, "error", sys.stderr)
     sections = _chosen(config, arguments.server)
     if arguments.action == "diff":
         return await _diff(config, sections, as_json=arguments.json)
