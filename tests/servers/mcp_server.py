@@ -42,6 +42,8 @@ class McpServer:
         self._directory = tempfile.TemporaryDirectory(prefix="mcp-")
         self._state = Path(self._directory.name) / "state.json"
         self._process: subprocess.Popen[bytes] | None = None
+        self.accepted: dict[str, Any] | None = None
+        """What a test knows of its tools; forgotten when they change."""
         self.says(**state)
 
     @property
@@ -61,6 +63,7 @@ class McpServer:
 
     def says(self, **state: Any) -> None:
         """Change what the server says from the next listing on."""
+        self.accepted, self.state = None, state
         self._state.write_text(json.dumps(state))
 
     @property

@@ -22,7 +22,7 @@ from adapters.evidence.mcp.words import Lost, Refused
 if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-MAX_LINE = 4 * 1024 * 1024
+MAX_LINE = 1024 * 1024
 """Bytes of one message."""
 _STDERR = 2_000
 _PATIENCE = 0.5

@@ -30,6 +30,8 @@ _PATIENCE = 5.0
 """Seconds that a call waits for a connection."""
 _RELIST = 60.0
 """Seconds after which the tools are listed anew, which also shows whether the server still answers."""
+_UNHURRIED = 2.0
+"""Seconds between two listings, however often a server says that its tools changed."""
 _LEAVE = 5.0
 """Seconds that leaving a connection may take."""
 _PARALLEL = 4
@@ -84,6 +86,7 @@ class Owner:
         self._slots = asyncio.Semaphore(_PARALLEL)
         self._task: asyncio.Task[None] | None = None
         self._listed_at = 0.0
+        self._relisting = False
         self._seconds = self.section.timeout.total_seconds()
 
     @property
@@ -197,8 +200,9 @@ class Owner:
                     self.section,
                     self.environment,
                     ended=ended,
-                    changed=lambda: self._inbox.put_nowait(_Relist()),
+                    changed=self._changed,
                 ) as session:
+                    self._relisting = False
                     try:
                         await self._listed(session)
                         limit.reschedule(None)
@@ -236,6 +240,7 @@ class Owner:
                         job = begin(self._ask(session, wire, number, message))
                         answer.add_done_callback(partial(_stop, job))
                     case _Relist():
+                        self._relisting = True
                         begin(self._list(session, wire, number))
                     case _Ended(connection=connection, error=error) if connection == number:
                         raise error
@@ -268,7 +273,16 @@ class Owner:
             if not call.answer.done():
                 call.answer.set_result(result)
 
+    def _changed(self) -> None:
+        if not self._relisting:
+            self._relisting = True
+            self._inbox.put_nowait(_Relist())
+
     async def _list(self, session: Any, wire: Any, number: int) -> None:
+        since = asyncio.get_running_loop().time() - self._listed_at
+        await asyncio.sleep(max(0.0, _UNHURRIED - since))
+        # From here on, what changes once more is seen by the next listing only.
+        self._relisting = False
         try:
             async with asyncio.timeout(self._seconds):
                 await self._listed(session)

@@ -7,9 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-_PARTS = 200
-"""Parts of one result that are looked at."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
@@ -30,10 +27,8 @@ class Part:
 def joined(parts: Sequence[Part], structured: Any) -> str:
     """The texts in their order, what else there is by name, and the structured content unless a text is
     the same."""
-    said = [f"[{part.named}]" if part.text is None else part.text for part in parts[:_PARTS]]
-    if len(parts) > _PARTS:
-        said.append(f"[{len(parts) - _PARTS} more parts]")
-    texts = [part.text for part in parts[:_PARTS] if part.text is not None]
+    said = [f"[{part.named}]" if part.text is None else part.text for part in parts]
+    texts = [part.text for part in parts if part.text is not None]
     if structured is not None and not _repeated(structured, texts):
         said.append(json.dumps(structured, ensure_ascii=False))
     return "\n".join(one for one in said if one.strip())

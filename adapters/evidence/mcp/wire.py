@@ -18,17 +18,19 @@ import mcp_types as types
 from mcp import Client, MCPError
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.message import SessionMessage
 from pydantic import ValidationError
 
 from adapters.evidence.mcp.child import child
 from adapters.evidence.mcp.listing import MAX_TOOLS, Listed
 from adapters.evidence.mcp.results import Answer, Part, joined
+from adapters.evidence.mcp.shrink import shrunk
 from adapters.evidence.mcp.words import Lost, Refused
 from config.schema import McpSource
 
-MAX_BODY = 4 * 1024 * 1024
-"""Bytes of one JSON answer. Of one event 1 MiB, which is the library's own limit for ``sse``."""
-MAX_EVENT = 1024 * 1024
+MAX_BODY = MAX_EVENT = 1024 * 1024
+"""Bytes of one answer, and of one event; for ``sse`` this is the library's own limit."""
+_CHANGED = "notifications/tools/list_changed"
 _PAGES = 20
 _FAREWELL = 2.0
 _STREAM_SILENCE = 600.0
@@ -257,10 +259,14 @@ class _Reading:
             raise
 
     async def receive(self) -> Any:
-        return await self._of(self._stream.receive())
+        while (message := _looked_at(await self._of(self._stream.receive()))) is None:
+            pass
+        return message
 
     async def __anext__(self) -> Any:
-        return await self._of(self._stream.__anext__())
+        while (message := _looked_at(await self._of(self._stream.__anext__()))) is None:
+            pass
+        return message
 
     def __aiter__(self) -> Self:
         return self
@@ -278,6 +284,25 @@ class _Reading:
     @property
     def last_context(self) -> Any:
         return getattr(self._stream, "last_context", None)
+
+
+def _looked_at(item: SessionMessage | Exception) -> SessionMessage | Exception | None:
+    """Only what we have a use for; None for what we have none for."""
+    if isinstance(item, Exception):
+        return item
+    match item.message:
+        case types.JSONRPCResponse(id=number, result=result):
+            small = types.JSONRPCResponse(jsonrpc="2.0", id=number, result=shrunk(result))
+            return SessionMessage(small, item.metadata)
+        case types.JSONRPCNotification(method=method):
+            changed = types.JSONRPCNotification(jsonrpc="2.0", method=method)
+            return SessionMessage(changed, item.metadata) if method == _CHANGED else None
+        case types.JSONRPCRequest(id=number, method=method):
+            # What a server asks of us is answered by the library: a ping, and that there is nothing else.
+            return SessionMessage(
+                types.JSONRPCRequest(jsonrpc="2.0", id=number, method=method), item.metadata
+            )
+    return item
 
 
 def reason(error: BaseException) -> str:

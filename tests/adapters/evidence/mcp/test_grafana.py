@@ -13,10 +13,10 @@ from typing import Any
 import psutil
 import pytest
 
-from adapters.evidence.mcp import McpTools
+from adapters.evidence.mcp import McpTools, pin_file, pin_of
 from bot.domain.evidence import Evidence, EvidenceStatus
 from config.schema import McpSource
-from tests.adapters.evidence.mcp.world import WINDOW, accepted
+from tests.adapters.evidence.mcp.world import WINDOW, connected, tools_of
 from tests.servers.grafana import FLAGS, TOKEN, Grafana, GrafanaMcp, mcp_grafana
 from tests.servers.prometheus import NodeExporter, Prometheus
 
@@ -97,7 +97,13 @@ async def test_grafanas_own_server_answers_and_is_found_again_after_its_death(
         if transport != "stdio":
             server = stack.enter_context(GrafanaMcp(transport, url))
             config = section(transport, url=server.url)
-        async with accepted(config, tmp_path) as source:
+        async with tools_of(config, tmp_path) as source:
+            pins = {tool.name: pin_of(tool) for tool in await source.listing()}
+            pin_file(config, tmp_path).keep(
+                "grafana", {name: one for name, one in pins.items() if one is not None and name in TOOLS}
+            )
+        async with tools_of(config, tmp_path) as source:
+            await connected(source)
             assert source.problem() is None
             assert [tool.name for tool in source.tools()] == sorted(f"grafana__{name}" for name in TOOLS)
 

@@ -217,7 +217,7 @@ async def test_no_secret_gets_out_of_a_result_a_failure_a_description_or_a_log(
     said: list[str] = []
     with McpServer("http", description=f"Looks. {CANARY}", token=TOKEN) as server:
         config = section(server, auth={"bearer": TOKEN}, tools=["look", "say"])
-        async with accepted(config, tmp_path) as source:
+        async with accepted(server, config, tmp_path) as source:
             said += [f"{source.tools()}", f"{source.problem()}"]
             for failed in (False, True):
                 for text in (CANARY, f"api_key={CANARY}", TOKEN, f"x{TOKEN}\u200b", json.dumps({"p": TOKEN})):
@@ -244,7 +244,7 @@ async def test_no_secret_gets_out_of_a_result_a_failure_a_description_or_a_log(
 
 async def test_a_cut_off_text_does_not_show_half_a_secret(tmp_path: Path) -> None:
     with McpServer("http") as server:
-        async with accepted(section(server, tools=["say"]), tmp_path) as source:
+        async with accepted(server, section(server, tools=["say"]), tmp_path) as source:
             key = "-----BEGIN PRIVATE KEY-----\n" + "MIIEvQIBADANBgkqhkiG9w0B\n" * 12_000
             for before in (0, 30_000, 65_530):
                 text = "y" * before + "\n" + key

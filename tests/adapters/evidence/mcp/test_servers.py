@@ -37,7 +37,8 @@ def running(request: pytest.FixtureRequest) -> Iterator[McpServer]:
 @pytest.fixture
 def server(running: McpServer) -> Iterator[McpServer]:
     """As it was in the beginning, whatever the test before did to it."""
-    running.says()
+    if running.state:
+        running.says()
     running.log_path.unlink(missing_ok=True)
     yield running
     if running.transport != "stdio" and not running.alive():
@@ -46,7 +47,7 @@ def server(running: McpServer) -> Iterator[McpServer]:
 
 
 async def test_a_real_server_keeps_the_contract(server: McpServer, tmp_path: Path) -> None:
-    async with accepted(section(server), tmp_path) as source:
+    async with accepted(server, section(server), tmp_path) as source:
         assert source.problem() is None
         await check_tool_source(
             source,
@@ -67,7 +68,7 @@ async def test_a_real_server_keeps_the_contract(server: McpServer, tmp_path: Pat
             "embedded text",
             '{"answer": 42}',
         ]
-        too_much = await source.call("test__flood", {"characters": 6_000_000}, WINDOW, "shop")
+        too_much = await source.call("test__flood", {"characters": 1_500_000}, WINDOW, "shop")
         assert too_much.status is EvidenceStatus.FAILED
         again = await source.call("test__look", {"service": "shop"}, WINDOW, "shop")
         assert again.status is EvidenceStatus.OK, again.reason
@@ -78,7 +79,7 @@ async def test_a_server_that_dies_under_a_call_ends_it_plainly_and_is_found_agai
 ) -> None:
     # Such a tool is not called a second time for the first one's failure.
     once = [{"name": "slow", "allow_write_hint": True}, "look"]
-    async with accepted(section(server, tools=once), tmp_path) as source:
+    async with accepted(server, section(server, tools=once), tmp_path) as source:
         slow = asyncio.create_task(source.call("test__slow", {"seconds": 60}, WINDOW, "shop"))
         await until(lambda: "slow 60.0" in server.log)
         server.kill()
@@ -98,7 +99,7 @@ async def test_a_server_that_dies_under_a_call_ends_it_plainly_and_is_found_agai
 async def test_a_caller_that_gives_up_stops_the_call_and_nothing_else(
     server: McpServer, tmp_path: Path
 ) -> None:
-    async with accepted(section(server), tmp_path) as source:
+    async with accepted(server, section(server), tmp_path) as source:
         slow = asyncio.create_task(source.call("test__slow", {"seconds": 60}, WINDOW, "shop"))
         await until(lambda: "slow 60.0" in server.log)
         slow.cancel()
@@ -112,11 +113,11 @@ async def test_a_caller_that_gives_up_stops_the_call_and_nothing_else(
 async def test_a_call_that_takes_too_long_fails_and_the_connection_goes_on(
     server: McpServer, tmp_path: Path
 ) -> None:
-    await pin(section(server), tmp_path)
-    async with tools_of(section(server, timeout="2s"), tmp_path) as source:
+    await pin(server, section(server), tmp_path)
+    async with tools_of(section(server, timeout=patience(server)), tmp_path) as source:
         await connected(source)
         evidence = await source.call("test__slow", {"seconds": 60}, WINDOW, "shop")
-        assert evidence.reason == "no answer within 2 s"
+        assert (evidence.reason or "").startswith("no answer within ")
         found = await source.call("test__look", {"service": "shop"}, WINDOW, "shop")
         assert found.status is EvidenceStatus.OK, found.reason
 
@@ -124,15 +125,15 @@ async def test_a_call_that_takes_too_long_fails_and_the_connection_goes_on(
 async def test_a_server_that_hangs_holds_neither_a_call_nor_our_end(
     server: McpServer, tmp_path: Path
 ) -> None:
-    await pin(section(server), tmp_path)
-    source = tools_of(section(server, timeout="2s"), tmp_path)
+    await pin(server, section(server), tmp_path)
+    source = tools_of(section(server, timeout=patience(server)), tmp_path)
     async with source:
         await connected(source)
         server.freeze()
         began = time.monotonic()
         evidence = await source.call("test__look", {"service": "shop"}, WINDOW, "shop")
         assert evidence.status is EvidenceStatus.FAILED
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 12
         began = time.monotonic()
     assert time.monotonic() - began < 10
     if server.transport == "stdio":
@@ -144,7 +145,7 @@ async def test_a_server_that_hangs_holds_neither_a_call_nor_our_end(
 async def test_a_description_that_changes_while_we_run_takes_the_tool_away(
     server: McpServer, tmp_path: Path
 ) -> None:
-    await pin(section(server), tmp_path)
+    await pin(server, section(server), tmp_path)
     async with tools_of(section(server), tmp_path, fresh_for=timedelta(0)) as source:
         await connected(source)
         assert "test__look" in [tool.name for tool in source.tools()]
@@ -161,7 +162,7 @@ async def test_a_description_that_changes_while_we_run_takes_the_tool_away(
         said = await source.call("test__say", {"text": "still here"}, WINDOW, "shop")
         assert said.excerpt == "still here"
     # Accepted by a person, it is a tool again.
-    async with accepted(section(server), tmp_path) as source:
+    async with accepted(server, section(server), tmp_path) as source:
         assert source.problem() is None
 
 
@@ -169,14 +170,14 @@ async def test_what_the_server_says_writes_is_used_only_where_the_configuration_
     server: McpServer, tmp_path: Path
 ) -> None:
     plain = section(server, tools=["restart", "look"])
-    async with accepted(plain, tmp_path) as source:
+    async with accepted(server, plain, tmp_path) as source:
         assert [tool.name for tool in source.tools()] == ["test__look"]
         assert "restart (the server says that it may destroy" in (source.problem() or "")
         evidence = await source.call("test__restart", {"service": "shop"}, WINDOW, "shop")
         assert evidence.status is EvidenceStatus.FAILED
     assert server.log == []
     allowed = section(server, tools=[{"name": "restart", "allow_write_hint": True}])
-    async with accepted(allowed, tmp_path) as source:
+    async with accepted(server, allowed, tmp_path) as source:
         assert source.problem() is None
         evidence = await source.call("test__restart", {"service": "shop"}, WINDOW, "shop")
         assert evidence.status is EvidenceStatus.OK
@@ -186,7 +187,7 @@ async def test_what_the_server_says_writes_is_used_only_where_the_configuration_
 async def test_a_server_that_comes_back_changed_after_its_death_gets_no_call(
     server: McpServer, tmp_path: Path
 ) -> None:
-    await pin(section(server), tmp_path)
+    await pin(server, section(server), tmp_path)
     async with tools_of(section(server), tmp_path, fresh_for=timedelta(0)) as source:
         await connected(source)
         server.says(description=f"{LOOK} And more.")
@@ -199,6 +200,11 @@ async def test_a_server_that_comes_back_changed_after_its_death_gets_no_call(
         assert server.log == []
 
 
+def patience(server: McpServer) -> str:
+    """A short time for a call, but enough to start the server in where that is ours to do."""
+    return "8s" if server.transport == "stdio" else "2s"
+
+
 @pytest.fixture
 def command() -> Iterator[McpServer]:
     with McpServer("stdio") as server:
@@ -209,7 +215,7 @@ async def test_a_command_gets_its_own_environment_and_the_search_path_and_nothin
     command: McpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ASSENT_SIGNING_KEY", "stays-here")
-    async with accepted(section(command), tmp_path) as source:
+    async with accepted(command, section(command), tmp_path) as source:
         evidence = await source.call("test__environment", {}, WINDOW, "shop")
         assert '"PATH"' in evidence.excerpt
         assert '"PYTHONPATH"' in evidence.excerpt
@@ -218,7 +224,7 @@ async def test_a_command_gets_its_own_environment_and_the_search_path_and_nothin
 
 
 async def test_nothing_of_a_command_is_left_behind(command: McpServer, tmp_path: Path) -> None:
-    async with accepted(section(command), tmp_path) as source:
+    async with accepted(command, section(command), tmp_path) as source:
         spawned = await source.call("test__spawn", {}, WINDOW, "shop")
         grandchild = psutil.Process(int(spawned.excerpt))
         assert len(command.children()) == 1

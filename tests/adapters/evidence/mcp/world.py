@@ -37,24 +37,21 @@ def tools_of(config: McpSource, directory: Path, fresh_for: timedelta = timedelt
     return McpTools(config, directory, SystemClock(), {"PATH": os.environ["PATH"]}, fresh_for=fresh_for)
 
 
-async def pin(config: McpSource, directory: Path) -> None:
+async def pin(server: McpServer, config: McpSource, directory: Path) -> None:
     """Accept everything as it is now."""
-    async with tools_of(config, directory) as source:
-        await pin_by(source, config, directory)
-
-
-async def pin_by(source: McpTools, config: McpSource, directory: Path) -> None:
+    if server.accepted is None:
+        async with tools_of(config, directory) as source:
+            listed = await source.listing()
+        server.accepted = {tool.name: pin for tool in listed if (pin := pin_of(tool)) is not None}
     allowed = {tool.name for tool in config.tools}
-    pins = {tool.name: pin_of(tool) for tool in await source.listing() if tool.name in allowed}
-    pin_file(config, directory).keep(
-        config.name, {name: one for name, one in pins.items() if one is not None}
-    )
+    pins = {name: one for name, one in server.accepted.items() if name in allowed}
+    pin_file(config, directory).keep(config.name, pins)
 
 
 @asynccontextmanager
-async def accepted(config: McpSource, directory: Path) -> AsyncIterator[McpTools]:
+async def accepted(server: McpServer, config: McpSource, directory: Path) -> AsyncIterator[McpTools]:
     """A source whose tools are as they were accepted just now."""
-    await pin(config, directory)
+    await pin(server, config, directory)
     async with tools_of(config, directory) as source:
         await connected(source)
         yield source
