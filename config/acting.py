@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from config.looking import HttpAuth
+from config.auth import HttpAuth
 from config.types import (
     Duration,
     Instant,

@@ -81,6 +81,7 @@ _UNIQUE = (
     ("the name", ("evidence", "teamcity", "*", "name"), "rename one"),
     ("the name", ("evidence", "fleet", "*", "name"), "rename one"),
     ("the name", ("evidence", "jira", "*", "name"), "rename one"),
+    ("the name", ("evidence", "mcp", "*", "name"), "rename one"),
     ("the host", ("evidence", "runbooks", "hosts", "*", "host"), "keep one"),
     ("the name", ("evidence", "host", "processes", "*", "name"), "rename one"),
     ("the name", ("execution", "processes", "*", "name"), "rename one"),

@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from config.alerts import Basic
+from config.auth import HttpAuth
+from config.mcp import McpSource
 from config.records import FleetSource, GithubSource, GitlabSource, JiraSource, Runbooks, TeamcitySource
 from config.types import Duration, Name, Positive, Section, Text, Token, Url, Whole
 
@@ -39,13 +40,6 @@ LabelName = Annotated[str, AfterValidator(_label)]
 PropertyName = Annotated[str, AfterValidator(_property)]
 Tenant = Annotated[str, AfterValidator(_tenant)]
 KnownLabel = Literal["service", "pod", "namespace", "node", "level"]
-
-
-class HttpAuth(Section):
-    """How Assent proves itself to a server; nothing for a server that does not ask."""
-
-    bearer: Token | None = Field(default=None, description="Token for `Authorization: Bearer`.")
-    basic: Basic | None = Field(default=None, description="HTTP basic authentication.")
 
 
 class PrometheusSource(Section):
@@ -226,3 +220,6 @@ class Evidence(Section):
     fleet: tuple[FleetSource, ...] = Field(default=(), description="osquery on hosts, through Fleet.")
     jira: tuple[JiraSource, ...] = Field(default=(), description="Tickets.")
     runbooks: Runbooks | None = Field(default=None, description="Runbooks; unset: their texts are not read.")
+    mcp: tuple[McpSource, ...] = Field(
+        default=(), description="Servers whose tools a model may use; nothing else uses them."
+    )

@@ -1,8 +1,8 @@
 """The configuration file as frozen models: unknown keys are refused, secrets never print.
 
 The sections stand by what they are about in :mod:`config.alerts`, :mod:`config.looking`,
-:mod:`config.records`, :mod:`config.services`, :mod:`config.investigation`, :mod:`config.people` and
-:mod:`config.acting`; all of them are importable from here.
+:mod:`config.records`, :mod:`config.mcp`, :mod:`config.services`, :mod:`config.investigation`,
+:mod:`config.people` and :mod:`config.acting`; all of them are importable from here.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from config.alerts import (
     SourceAuth,
     Suggest,
 )
+from config.auth import HttpAuth
 from config.investigation import Investigation
 from config.looking import (
     Evidence,
     HostEvidence,
-    HttpAuth,
     KubernetesSource,
     LokiLabels,
     LokiSource,
@@ -48,6 +48,7 @@ from config.looking import (
     TraceSource,
     WatchedProcess,
 )
+from config.mcp import McpHeader, McpSource, McpTool, McpVariable
 from config.people import Chat, ConsoleChat, MatrixChat, PersonEntry, Room
 from config.records import (
     FleetSource,
@@ -97,6 +98,10 @@ __all__ = [
     "LokiSource",
     "ManagedProcess",
     "MatrixChat",
+    "McpHeader",
+    "McpSource",
+    "McpTool",
+    "McpVariable",
     "Name",
     "PersonEntry",
     "Policy",

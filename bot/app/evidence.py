@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import aiohttp
 
+from bot.app.mcp import mcp_probes
 from bot.app.records import record_probes, record_sources
 from bot.app.resting import Resting
 from bot.app.seams import Seams
@@ -150,6 +151,7 @@ def probe_sources(config: Config, seams: Seams, session: aiohttp.ClientSession) 
                 query = HostQuery(host=host.name, process=watched.name)
                 probes.append((f"log of {watched.name}", partial(_said, partial(host.log, query, window))))
     probes += record_probes(config, session, seams.clock)
+    probes += mcp_probes(config, seams)
     return probes
 
 

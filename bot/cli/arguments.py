@@ -82,6 +82,16 @@ def build_parser() -> argparse.ArgumentParser:
         action.add_argument("--incident", metavar="ID", help="only this incident (like K7QX)")
     show.add_argument("--last", type=int, metavar="N", help="only the newest N entries")
 
+    mcp = commands.add_parser("mcp", help="look at the tools of MCP servers, and accept them")
+    mcp_actions = mcp.add_subparsers(dest="action", required=True, metavar="ACTION")
+    pin = mcp_actions.add_parser("pin", help="show every tool that is listed, then remember it as accepted")
+    diff = mcp_actions.add_parser("diff", help="show what is not as it was accepted")
+    for action in (pin, diff):
+        _config(action)
+        action.add_argument("server", nargs="?", metavar="SERVER", help="only this one (default: all)")
+    pin.add_argument("--yes", action="store_true", help="accept without asking")
+    _json(diff)
+
     keys = commands.add_parser("keys", help="make and look at signing keys")
     key_actions = keys.add_subparsers(dest="action", required=True, metavar="ACTION")
     generate = key_actions.add_parser("generate", help="make an Ed25519 signing key")

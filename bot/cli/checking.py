@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,6 +24,7 @@ from bot.cli.output import say, say_json
 from bot.domain.errors import AssentError
 from bot.domain.proposal import Action
 from bot.domain.redaction import redact
+from bot.telemetry import configure_logging
 from bot.workflow.proving import prove_ledger
 from config.dump import to_redacted_yaml
 from config.schema import Config
@@ -49,6 +51,8 @@ async def check(path: Path, *, as_json: bool, dump: bool) -> int:
     if dump:
         say(to_redacted_yaml(config).rstrip())
         return 0
+    # What a connection logs of itself is told as a finding.
+    configure_logging(config.telemetry.log_format, "error", sys.stderr)
     async with aiohttp.ClientSession() as session:
         findings = [await _look(name, probe) for name, probe in _probes(config, session)]
     good = all(finding.ok for finding in findings)

@@ -56,6 +56,10 @@ def dispatch(arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
             from bot.cli.ledger import ledger
 
             return ledger(arguments)
+        case "mcp":
+            from bot.cli.mcp import mcp
+
+            return mcp(arguments)
         case _:
             from bot.cli.setup import keys
 

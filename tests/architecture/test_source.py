@@ -36,6 +36,7 @@ BOUNDARIES = {
     "adapters/chat/matrix/crypto.py": 2,  # a stranger's ciphertext
     "adapters/evidence/kubernetes/connection.py": 1,  # login plugins and kubeconfigs: errors share no base
     "adapters/evidence/kubernetes/source.py": 1,  # objects may have any shape
+    "adapters/evidence/mcp/owner.py": 3,  # whatever a server brings about: of a connection, a call, a listing
     "adapters/evidence/host/threads.py": 1,  # carried over to the awaiting side as it is
     "adapters/queue/local.py": 1,  # every job
     "adapters/schedule/sweeps.py": 1,  # every sweep

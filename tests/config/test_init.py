@@ -75,7 +75,9 @@ def test_every_commented_example_in_the_file_is_right(tmp_path: Path) -> None:
         "ASSENT_SEQ_API_KEY": "hunter2",
         "GRAFANA_WEBHOOK_SECRET": "0123456789abcdef0123",
     }
-    environ |= dict.fromkeys(("GITHUB_TOKEN", "FLEET_TOKEN", "JIRA_TOKEN"), "0123456789abcdef0123")
+    environ |= dict.fromkeys(
+        ("GITHUB_TOKEN", "FLEET_TOKEN", "GRAFANA_TOKEN", "JIRA_TOKEN"), "0123456789abcdef0123"
+    )
     config = read(tmp_path / "assent.yaml", environ).config
     assert [source.name for source in config.sources] == ["alertmanager", "grafana"]
     assert [rule.name for rule in config.routes] == ["tests", "database"]
