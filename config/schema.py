@@ -1,8 +1,8 @@
 """The configuration file as frozen models: unknown keys are refused, secrets never print.
 
 The sections stand by what they are about in :mod:`config.alerts`, :mod:`config.looking`,
-:mod:`config.records`, :mod:`config.services`, :mod:`config.investigation`, :mod:`config.people` and
-:mod:`config.acting`; all of them are importable from here.
+:mod:`config.records`, :mod:`config.services`, :mod:`config.investigation`, :mod:`config.model`,
+:mod:`config.people` and :mod:`config.acting`; all of them are importable from here.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ from config.looking import (
     TraceSource,
     WatchedProcess,
 )
+from config.model import ModelBudget, ModelCapabilities, ModelPrice, ModelSection
 from config.people import Chat, ConsoleChat, MatrixChat, PersonEntry, Room
 from config.records import (
     FleetSource,
@@ -97,6 +98,10 @@ __all__ = [
     "LokiSource",
     "ManagedProcess",
     "MatrixChat",
+    "ModelBudget",
+    "ModelCapabilities",
+    "ModelPrice",
+    "ModelSection",
     "Name",
     "PersonEntry",
     "Policy",
@@ -150,6 +155,7 @@ class Config(Section):
     )
     evidence: Evidence = Field(default=Evidence(), description="Where to look.")
     investigation: Investigation = Field(default=Investigation(), description="What becomes of a diagnosis.")
+    model: ModelSection | None = Field(default=None, description="Who reads the evidence after the rules.")
     chat: Chat = Field(default=Chat(), description="Where to tell.")
     people: tuple[PersonEntry, ...] = Field(default=(), description="Who may do what.")
     policy: Policy = Field(default=Policy(), description="What needs whose approval.")
