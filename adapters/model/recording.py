@@ -1,7 +1,8 @@
 """Answers of a model kept in a directory, and given again without one: for tests that cost nothing.
 
 One JSON file per turn, named by the SHA-256 of the model's name and id, the opening, and everything told
-since: the same words find the same answer, and a single other word finds none.
+since: the same words find the same answer, and a single other word finds none. Where the same was told
+several times, each answer is kept, and given again in that order.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -67,6 +69,7 @@ class RecordingModel:
         self._model = model
         self._directory = directory
         self._on_reply = on_reply
+        self._times: Counter[str] = Counter()
         self.name = model.name
 
     def name_of(self, tier: Tier) -> str:
@@ -75,7 +78,7 @@ class RecordingModel:
     def open(self, opening: Opening, spending: Spending, timeout: timedelta) -> Conversation:
         noted = _Noted(spending)
         inner = self._model.open(opening, noted, timeout)
-        return _Recording(inner, noted, _Key(self, opening), self._directory, self._on_reply)
+        return _Recording(inner, noted, _Key(self, opening, self._times), self._directory, self._on_reply)
 
 
 class ReplayedModel:
@@ -86,6 +89,7 @@ class ReplayedModel:
         about = read_about(directory)
         self._directory = directory
         self._on_reply = on_reply
+        self._times: Counter[str] = Counter()
         self._ids = about.ids
         self.name = about.name
 
@@ -93,7 +97,7 @@ class ReplayedModel:
         return self._ids[tier]
 
     def open(self, opening: Opening, spending: Spending, timeout: timedelta) -> Conversation:
-        return _Replaying(_Key(self, opening), spending, self._directory, self._on_reply)
+        return _Replaying(_Key(self, opening, self._times), spending, self._directory, self._on_reply)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,10 +145,11 @@ def read_about(directory: Path) -> About:
 
 
 class _Key:
-    """The running digest of a conversation."""
+    """The running digest of a conversation. ``times`` counts what was told to the model, in all of them."""
 
-    def __init__(self, model: Model, opening: Opening) -> None:
+    def __init__(self, model: Model, opening: Opening, times: Counter[str]) -> None:
         self.turn = 0
+        self._times = times
         self._hash = hashlib.sha256()
         self._add(
             {
@@ -156,14 +161,21 @@ class _Key:
             }
         )
 
-    def of(self, told: dict[str, Any]) -> str:
+    def of(self, told: dict[str, Any]) -> tuple[str, int]:
+        """The digest, and for which time this was told."""
         self.turn += 1
         self._add(told)
-        return self._hash.hexdigest()
+        digest = self._hash.hexdigest()
+        self._times[digest] += 1
+        return digest, self._times[digest]
 
     def _add(self, part: dict[str, Any]) -> None:
         text = json.dumps(part, sort_keys=True, ensure_ascii=True)
         self._hash.update(text.encode())
+
+
+def _path(directory: Path, digest: str, time: int) -> Path:
+    return directory / (f"{digest}.json" if time == 1 else f"{digest}.{time}.json")
 
 
 def _told(results: Sequence[ToolResult], text: str, may_use_tools: bool) -> dict[str, Any]:
@@ -229,7 +241,7 @@ class _Recording:
             seconds=seconds,
             reply=reply,
         )
-        path = self._directory / f"{self._key.of(told)}.json"
+        path = _path(self._directory, *self._key.of(told))
         await asyncio.to_thread(path.write_bytes, _RECORDED.dump_json(recorded, indent=1) + b"\n")
 
 
@@ -256,8 +268,8 @@ class _Replaying:
         if tuple(result.call_id for result in results) != self._pending:
             raise RuntimeError("every call of the last reply needs one result, in its order")
         self._over = True
-        name = self._key.of(_told(results, text, may_use_tools))
-        recorded = self._recorded(name)
+        name, time = self._key.of(_told(results, text, may_use_tools))
+        recorded = self._recorded(name, time)
         reservation = await self._spending.reserve(recorded.usd_at_most, recorded.tokens_at_most)
         reply = recorded.reply
         if reply is None:
@@ -269,8 +281,11 @@ class _Replaying:
         self._on_reply(reply, recorded.seconds)
         return reply
 
-    def _recorded(self, name: str) -> Recorded:
-        path = self._directory / f"{name}.json"
+    def _recorded(self, name: str, time: int) -> Recorded:
+        # Told more often than when it was recorded: the last answer stands.
+        while time > 1 and not _path(self._directory, name, time).exists():
+            time -= 1
+        path = _path(self._directory, name, time)
         try:
             # A small local file: a thread would take longer than reading it.
             recorded = _RECORDED.validate_json(path.read_bytes())

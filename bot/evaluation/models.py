@@ -74,8 +74,8 @@ class Tally:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRun:
-    """One case with one model: runs in a process of its own. ``section`` None replays ``recorded``; with both
-    the answers are written there. There is no limit of a day."""
+    """One case with one model: runs in a process of its own. ``section`` None replays ``recorded``, which has
+    a directory for each case; with both the answers are written there. There is no limit of a day."""
 
     label: str
     section: ModelSection | None
@@ -87,7 +87,7 @@ class ModelRun:
         tally = Tally()
 
         async def look() -> tuple[Case, Investigation]:
-            async with self._open(tally) as model:
+            async with self._open(tally, case.name) as model:
 
                 def with_model(rules: Investigator, sources: Sources, clock: Clock) -> Investigator:
                     return self.analyst(rules, model, sources, self.limits, clock)
@@ -99,19 +99,21 @@ class ModelRun:
         return outcome
 
     @asynccontextmanager
-    async def _open(self, tally: Tally) -> AsyncIterator[Model]:
-        from adapters.model.recording import RecordingModel, ReplayedModel
+    async def _open(self, tally: Tally, case: str) -> AsyncIterator[Model]:
+        from adapters.model.recording import RecordingModel, ReplayedModel, write_about
 
+        folder = None if self.recorded is None else self.recorded / case
         if self.section is None:
-            assert self.recorded is not None
-            yield ReplayedModel(self.recorded, tally.heard)
+            assert folder is not None
+            yield ReplayedModel(folder, tally.heard)
             return
         async with open_model(self.section, SystemClock()) as model:
             assert model is not None
-            if self.recorded is not None:
-                yield RecordingModel(model, self.recorded, tally.heard)
-            else:
+            if folder is None:
                 yield _Heard(model, tally)
+            else:
+                write_about(model, folder)
+                yield RecordingModel(model, folder, tally.heard)
 
 
 class _Heard:
