@@ -37,3 +37,23 @@ def extracted(text: str) -> str:
             continue
         return text[start:end]
     return text
+
+
+def parsed(text: str | bytes) -> Any:
+    """JSON that can be written again as JSON, at any place of a request. Raises ValueError for what is none,
+    for NaN and infinity, for half of a character, and for what is nested too deeply."""
+    try:
+        value = json.loads(text, parse_constant=_no_number)
+        json.dumps([[[[[[[[value]]]]]]]], ensure_ascii=False).encode()
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    return value
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no JSON")
+
+
+def whole(text: str) -> str:
+    """``text`` without halves of characters, which cannot be sent."""
+    return text.encode("utf-8", "replace").decode()

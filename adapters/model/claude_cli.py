@@ -30,7 +30,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from adapters.model.answers import extracted
+from adapters.model.answers import extracted, parsed, whole
 from adapters.model.prices import Prices, Projection
 from adapters.model.turns import Answer, Failed, Told, Turns, failed
 from bot.domain.clock import Clock
@@ -270,11 +270,11 @@ class _Conversation(Turns):
 
     def _understood(self, text: str) -> tuple[str, tuple[ToolCall, ...]]:
         try:
-            said = json.loads(extracted(text))
-        except (ValueError, RecursionError):
-            return text, ()
+            said = parsed(extracted(text))
+        except ValueError:
+            return whole(text), ()
         if not isinstance(said, dict):
-            return text, ()
+            return whole(text), ()
         if "answer" in said:
             answer = said["answer"]
             return (answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)), ()

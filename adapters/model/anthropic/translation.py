@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from adapters.model.answers import told_schema
+from adapters.model.answers import parsed, told_schema, whole
 from adapters.model.turns import Told, failed
 from config.model import Effort
 from investigators.analyst.ports import FailureKind, Opening, Stop, ToolCall, ToolSpec, Usage
@@ -43,7 +43,7 @@ def frozen_request(opening: Opening, settings: ModelSettings, can: Capabilities)
     """Every field but ``messages`` and ``tool_choice``: the same for all turns, for a thinking block is bound
     to them and a cache is found by them."""
     schema = opening.answer_schema
-    system = opening.system
+    system = whole(opening.system)
     config: dict[str, Any] = {}
     if schema is not None and can.structured_outputs:
         from anthropic import transform_schema
@@ -86,12 +86,12 @@ def user_message(told: Told) -> Block:
         for name in told.dropped
     ]
     for result in told.results:
-        block: Block = {"type": "tool_result", "tool_use_id": result.call_id, "content": result.text}
+        block: Block = {"type": "tool_result", "tool_use_id": result.call_id, "content": whole(result.text)}
         if result.failed:
             block["is_error"] = True
         content.append(block)
     if told.text.strip():
-        content.append({"type": "text", "text": told.text})
+        content.append({"type": "text", "text": whole(told.text)})
     return {"role": "user", "content": content}
 
 
@@ -154,8 +154,8 @@ def heard(body: bytes) -> Heard:
     """Raises Failed (malformed) for what is no message of the API, and for one that cannot be answered: its
     calls need ids that differ and arguments that are an object."""
     try:
-        data = json.loads(body)
-    except (ValueError, RecursionError):
+        data = parsed(body)
+    except ValueError:
         page = body.lstrip()[:1] == b"<"
         what = "a web page" if page else "something that is not JSON"
         # A page is some proxy's; of a message that broke off nobody knows what it cost.
