@@ -59,8 +59,6 @@ _FLAGS = (
 _PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "CLAUDE_CONFIG_DIR")
 """Of our environment, which may hold secrets: what a program needs to run, and where its sign-in is."""
 _OUTPUT_BYTES = 2 * 1024 * 1024
-_OUTPUT_TOKENS = 32_000
-"""The most that the command lets a model write."""
 
 _PROTOCOL = """
 
@@ -89,6 +87,8 @@ class ClaudeCommand:
         self._prices = Prices(section.prices, clock)
         self._metrics = metrics
         self._environment = {name: environment[name] for name in _PASSED_ON if name in environment}
+        # What a call can cost depends on it; its own limit would be more than most budgets.
+        self._environment["CLAUDE_CODE_MAX_OUTPUT_TOKENS"] = str(section.max_output_tokens)
         if section.api_key is not None:
             self._environment["ANTHROPIC_API_KEY"] = section.api_key.get_secret_value()
 
@@ -133,7 +133,7 @@ class ClaudeCommand:
         return usd
 
     def at_most(self, model: str, request_bytes: int) -> Projection:
-        return self._prices.at_most(model, request_bytes, _OUTPUT_TOKENS, cached=True)
+        return self._prices.at_most(model, request_bytes, self._section.max_output_tokens, cached=True)
 
     async def _run(self, arguments: tuple[str, ...], prompt: bytes) -> _Ran:
         program = shutil.which(self._section.command, path=self._environment.get("PATH", os.defpath))

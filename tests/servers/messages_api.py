@@ -170,13 +170,16 @@ class MessagesApi:
         return await self._answer(request, body, raw)
 
     def _admitted(self, request: web.Request) -> None:
-        bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if self.key is not None and self.key not in (request.headers.get("x-api-key"), bearer):
-            raise Refused(401, "invalid x-api-key")
+        self._known(request)
         if request.headers.get("anthropic-version") != VERSION:
             raise bad("anthropic-version: header is required")
         if request.content_type != "application/json":
             raise bad("content-type: must be application/json")
+
+    def _known(self, request: web.Request) -> None:
+        bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if self.key is not None and self.key not in (request.headers.get("x-api-key"), bearer):
+            raise Refused(401, "invalid x-api-key")
 
     async def _answer(self, request: web.Request, body: dict[str, Any], raw: bytes) -> web.StreamResponse:
         number = len(self.requests)
@@ -273,8 +276,7 @@ class MessagesApi:
         self.probes += 1
         name = request.match_info["id"]
         try:
-            if self.key is not None and request.headers.get("x-api-key") != self.key:
-                raise Refused(401, "invalid x-api-key")
+            self._known(request)
             if name not in self.models:
                 raise Refused(404, f"model: {name}")
         except Refused as refusal:

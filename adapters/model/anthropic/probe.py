@@ -19,12 +19,12 @@ _TOKENS = 16
 async def probe(section: ModelSection, clock: Clock) -> str:
     """One sentence, with what the question cost. Raises ModelFailure."""
     if section.base_url is None:
-        return await _by_name(section)
+        return await by_name(section)
     # Not every server of the Messages API tells of its models; what counts is that it answers.
-    return await _by_asking(section, clock)
+    return await by_asking(section, clock)
 
 
-async def _by_name(section: ModelSection) -> str:
+async def by_name(section: ModelSection) -> str:
     import anthropic
 
     names = sorted({section.fast, section.deep})
@@ -42,7 +42,7 @@ async def _by_name(section: ModelSection) -> str:
     return f"knows {' and '.join(names)}; the question cost nothing"
 
 
-async def _by_asking(section: ModelSection, clock: Clock) -> str:
+async def by_asking(section: ModelSection, clock: Clock) -> str:
     short = section.model_copy(update={"max_output_tokens": _TOKENS})
     usage = Usage()
     usd: Decimal | None = Decimal(0)

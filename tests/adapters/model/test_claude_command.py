@@ -13,7 +13,7 @@ import pytest
 from adapters.model.claude_cli import ClaudeCommand
 from bot.telemetry import Metrics
 from config.model import ModelSection
-from investigators.analyst.ports import FailureKind, ModelFailure, Opening, Tier, ToolResult, Usage
+from investigators.analyst.ports import FailureKind, Limits, ModelFailure, Opening, Tier, ToolResult, Usage
 from tests.contracts.model_contract import ANSWER, OPENING, failure_of, results
 from tests.contracts.store_nouns import StillClock
 from tests.fakes.spending import FakeSpending
@@ -48,7 +48,7 @@ async def test_words_go_in_by_stdin_and_little_else_goes_in_at_all(command: Clau
     assert reply.usage == Usage(input=900, output=50, cache_read=100)
     assert reply.usd == Decimal("0.0123")
     (asked,) = command.asked()
-    assert set(asked["environment"]) <= {"PATH", "HOME", "LC_CTYPE"}
+    assert set(asked["environment"]) <= {"PATH", "HOME", "LC_CTYPE", "CLAUDE_CODE_MAX_OUTPUT_TOKENS"}
     assert CANARY not in json.dumps([asked["argv"], asked["environment"]])
     assert OPENING.system not in json.dumps(asked["argv"])
     argv = asked["argv"]
@@ -200,6 +200,18 @@ async def test_where_there_is_no_such_program_it_is_said(tmp_path: Path) -> None
 async def test_its_version_costs_nothing(command: ClaudeStandIn) -> None:
     assert await model(command).version() == "2.4.0 (Claude Code)"
     assert command.asked() == []
+
+
+async def test_one_answer_of_the_deep_model_fits_into_the_default_budget(command: ClaudeStandIn) -> None:
+    command.will_say('{"answer": "ok"}')
+    spending = FakeSpending()
+    await model(command).open(OPENING, spending, FOREVER).say("x" * 20_000)
+    assert command.asked()[0]["environment"]["CLAUDE_CODE_MAX_OUTPUT_TOKENS"] == "8000"
+    ((usd, _),) = spending.reserved
+    limit = Limits().usd
+    assert usd is not None
+    assert limit is not None
+    assert usd < limit / 2
 
 
 async def test_runs_are_counted(command: ClaudeStandIn) -> None:
