@@ -19,6 +19,7 @@ from bot.domain.redaction import redact, redact_field, strip_invisible
 
 _WEBHOOK_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 _INVESTIGATION_BUCKETS = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 240.0)
+_MODEL_BUCKETS = (0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0)
 _WAIT_BUCKETS = (5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0)
 
 _MAX_DEPTH = 6
@@ -97,6 +98,31 @@ class Metrics:
             "From a webhook request's headers to its answer, in seconds.",
             ("source", "code"),
             buckets=_WEBHOOK_BUCKETS,
+            registry=registry,
+        )
+        self.model_requests = Counter(
+            "assent_model_requests_total",
+            "Requests to a model's provider, retries included.",
+            ("model", "result"),
+            registry=registry,
+        )
+        self.model_tokens = Counter(
+            "assent_model_tokens_total",
+            "Tokens of models' answers: input, output, cache_read and cache_write.",
+            ("model", "kind"),
+            registry=registry,
+        )
+        self.model_usd = Counter(
+            "assent_model_usd_total",
+            "What models' answers cost in USD, where the price is known.",
+            ("model",),
+            registry=registry,
+        )
+        self.model_seconds = Histogram(
+            "assent_model_seconds",
+            "Duration of one request to a model's provider in seconds.",
+            ("model",),
+            buckets=_MODEL_BUCKETS,
             registry=registry,
         )
         Gauge(

@@ -6,45 +6,13 @@ import ipaddress
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from config.document import Document
-from config.errors import Place, Problem, show_place
-from config.explain import nearest
+from config.errors import Place, show_place
+from config.modelcheck import check_model
 from config.packs import pack_routes
-from config.resolve import Resolver
+from config.report import Report
 from config.schema import Config, RouteRule, SourceAuth
 
 MIN_SECRET_LENGTH = 16
-
-
-class Report:
-    """Collects what the checks find; a value that came from elsewhere is named by where it came from."""
-
-    def __init__(self, document: Document, resolver: Resolver) -> None:
-        self._document = document
-        self._resolver = resolver
-        self.problems: list[Problem] = []
-        self.warnings: list[str] = []
-
-    def problem(self, place: Place, reason: str, remedy: str) -> None:
-        place = self._resolver.renamed.get(place, place)
-        if place not in self._resolver.unusable:
-            self.problems.append(self._document.problem(place, reason, remedy))
-
-    def warn(self, place: Place, reason: str, remedy: str) -> None:
-        place = self._resolver.renamed.get(place, place)
-        if place not in self._resolver.unusable:
-            self.warnings.append(str(self._document.problem(place, reason, remedy)))
-
-    def shown(self, place: Place, value: object) -> str:
-        return self._resolver.given.get(place) or f"'{value}'"
-
-    def is_given(self, place: Place) -> bool:
-        """Whether the value came from a variable or a file, and so may be a secret put in the wrong place."""
-        return place in self._resolver.given
-
-    def hint(self, value: str, known: Sequence[str]) -> str:
-        """The known name that was probably meant, or all of them."""
-        return nearest(value, list(known)) or f"use one of: {', '.join(known)}"
 
 
 def crosscheck(
@@ -84,6 +52,7 @@ _UNIQUE = (
     ("the name", ("evidence", "mcp", "*", "name"), "rename one"),
     ("the host", ("evidence", "runbooks", "hosts", "*", "host"), "keep one"),
     ("the name", ("evidence", "host", "processes", "*", "name"), "rename one"),
+    ("the model", ("model", "prices", "*", "model"), "keep one"),
     ("the name", ("execution", "processes", "*", "name"), "rename one"),
     ("the pid file", ("execution", "processes", "*", "pid_file"), "give each process its own"),
 )
@@ -381,4 +350,5 @@ _CHECKS: tuple[tuple[frozenset[str], Callable[[Config, Report], None]], ...] = (
     (frozenset({"execution", "people", "policy", "services"}), _approvers),
     (frozenset({"policy"}), _policy),
     (frozenset({"ledger", "data_dir"}), _ledger),
+    (frozenset({"model"}), check_model),
 )

@@ -14,10 +14,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from config.crosscheck import Report, crosscheck
+from config.crosscheck import crosscheck
 from config.document import Document
 from config.errors import ConfigError, Place, Problem
 from config.explain import explain
+from config.report import Report
 from config.resolve import Resolver
 from config.schema import Config
 

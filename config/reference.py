@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -69,6 +70,7 @@ _NAMED: tuple[tuple[Any, str], ...] = (
     (HttpUrl, "URL"),
     (SecretStr, "secret"),
     (bool, "`true` or `false`"),
+    (Decimal, "number"),
     (int, "whole number"),
     (str, "text"),
 )

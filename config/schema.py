@@ -2,7 +2,7 @@
 
 The sections stand by what they are about in :mod:`config.alerts`, :mod:`config.looking`,
 :mod:`config.records`, :mod:`config.mcp`, :mod:`config.services`, :mod:`config.investigation`,
-:mod:`config.people` and :mod:`config.acting`; all of them are importable from here.
+:mod:`config.model`, :mod:`config.people` and :mod:`config.acting`; all of them are importable from here.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ from config.looking import (
     WatchedProcess,
 )
 from config.mcp import McpHeader, McpSource, McpTool, McpVariable
+from config.model import ModelBudget, ModelCapabilities, ModelPrice, ModelSection
 from config.people import Chat, ConsoleChat, MatrixChat, PersonEntry, Room
 from config.records import (
     FleetSource,
@@ -102,6 +103,10 @@ __all__ = [
     "McpSource",
     "McpTool",
     "McpVariable",
+    "ModelBudget",
+    "ModelCapabilities",
+    "ModelPrice",
+    "ModelSection",
     "Name",
     "PersonEntry",
     "Policy",
@@ -155,6 +160,7 @@ class Config(Section):
     )
     evidence: Evidence = Field(default=Evidence(), description="Where to look.")
     investigation: Investigation = Field(default=Investigation(), description="What becomes of a diagnosis.")
+    model: ModelSection | None = Field(default=None, description="Who reads the evidence after the rules.")
     chat: Chat = Field(default=Chat(), description="Where to tell.")
     people: tuple[PersonEntry, ...] = Field(default=(), description="Who may do what.")
     policy: Policy = Field(default=Policy(), description="What needs whose approval.")

@@ -159,6 +159,10 @@ def test_the_console_cannot_be_steered_by_what_is_logged(output: io.StringIO) ->
 def test_exactly_the_documented_metrics_are_exposed() -> None:
     names = {family.name for family in text_string_to_metric_families(Metrics(version="1").render().decode())}
     assert names == {
+        "assent_model_requests",
+        "assent_model_seconds",
+        "assent_model_tokens",
+        "assent_model_usd",
         "assent_alerts_received",
         "assent_alerts_coalesced",
         "assent_incidents_open",

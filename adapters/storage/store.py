@@ -20,6 +20,7 @@ from adapters.storage.ingest import Ingest
 from adapters.storage.ledger_rows import Chain, stored_head
 from adapters.storage.pending import implied_work
 from adapters.storage.rows import Rows, uninterrupted
+from adapters.storage.spend_rows import SqlPurse
 from adapters.storage.tables import incidents, outbox
 from adapters.storage.transaction import SqlReading, SqlTransaction
 from approvals.ledger import Checkpoint, Entry, Head
@@ -58,8 +59,8 @@ class Counts:
 
 
 class SqlStore:
-    """IncidentStore, PastMemory, KnownEdges, AlertSink, Inbox, GateStore and LedgerRows. Made by
-    :func:`open_store`."""
+    """IncidentStore, PastMemory, KnownEdges, AlertSink, Inbox, GateStore and LedgerRows; ``purse`` is the
+    day's money for models. Made by :func:`open_store`."""
 
     def __init__(
         self,
@@ -80,6 +81,7 @@ class SqlStore:
         self._inbox = SqlInbox(connections, self._codec, wake)
         self._gate = GateRows(connections, self._codec, clock, self._reading_on, self.transaction)
         self.ingestion = Ingest(connections, self._codec, wake)
+        self.purse = SqlPurse(connections, clock)
 
     # IncidentStore
 

@@ -360,3 +360,14 @@ checkpoints = Table(
     _text("at"),
     Column("envelope", LargeBinary, nullable=False),
 )
+
+model_spend = Table(
+    "model_spend",
+    metadata,
+    _sequence(),
+    _text("day"),
+    Column("nano_usd", Integer, nullable=False),
+    CheckConstraint("nano_usd >= 0", name="not_negative"),
+    sqlite_autoincrement=True,
+)
+Index("ix_model_spend_day", model_spend.c.day, model_spend.c.nano_usd)

@@ -175,7 +175,9 @@ async def build(config: Config, seams: Seams | None = None) -> AsyncIterator[App
             _log.critical("ledger_broken", problem=report.problem, first_bad=report.first_bad)
         session = await stack.enter_async_context(aiohttp.ClientSession())
         chats = await stack.enter_async_context((seams.open_chats or open_chats)(config, seams.clock))
-        investigator = await stack.enter_async_context(open_investigator(config, seams, session, store))
+        investigator = await stack.enter_async_context(
+            open_investigator(config, seams, session, store, purse=store.purse, metrics=metrics)
+        )
         rooms = bind_rooms(config, chats)
         work = _Work(config, seams, store, keys, metrics, session, rooms, investigator)
         checkpointing = _checkpointing(config, seams, store, keys, anchors)

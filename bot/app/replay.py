@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,6 +17,7 @@ from adapters.evidence.recording import CASE, sources_in
 from adapters.evidence.snapshot import Snapshot
 from bot.domain.alert import Alert, AlertStatus
 from bot.domain.batch import BodyError
+from bot.domain.clock import Clock
 from bot.domain.errors import InputError
 from bot.domain.ids import RandomToken
 from bot.domain.threads import in_thread
@@ -50,8 +51,12 @@ class Saved:
     lookback: timedelta
 
 
+Wrap = Callable[[Investigator, Sources, Clock], Investigator]
+"""Puts something behind the rules, over the same sources and at the same moment."""
+
+
 async def replay(
-    directory: Path, rules: Rules | None = None, pool: Executor | None = None
+    directory: Path, rules: Rules | None = None, pool: Executor | None = None, wrap: Wrap | None = None
 ) -> tuple[Case, Investigation]:
     """Investigate a directory, with all rules or some. The same directory gives the same investigation, to
     the byte. Several at once had better share a ``pool`` of few threads.
@@ -59,9 +64,10 @@ async def replay(
     Raises InputError for a directory that is none, or holds no alert.
     """
     saved, sources = await in_thread(pool, _opened, directory, pool)
-    investigator = build_rules_investigator(
-        sources, FixedClock(saved.case.now), _DEADLINE, saved.lookback, rules, pool
-    )
+    clock = FixedClock(saved.case.now)
+    investigator = build_rules_investigator(sources, clock, _DEADLINE, saved.lookback, rules, pool)
+    if wrap is not None:
+        investigator = wrap(investigator, sources, clock)
     return saved.case, await investigator.investigate(saved.case)
 
 

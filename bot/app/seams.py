@@ -13,6 +13,7 @@ from bot.domain.clock import Clock, SystemClock
 from bot.domain.ids import RandomToken
 from bot.ports import Chat
 from config.schema import Config
+from investigators.analyst.ports import Model
 from investigators.ports import Investigator
 from investigators.retrospect.story import Summariser
 
@@ -33,7 +34,8 @@ OpenChats = Callable[[Config, Clock], AbstractAsyncContextManager[Mapping[str, C
 class Seams:
     """What :func:`bot.app.build.build` takes instead of its own choice. The defaults change nothing.
 
-    ``acting`` replaces every configured executor, as reading and writing half by name.
+    ``acting`` replaces every configured executor, as reading and writing half by name; ``model`` the
+    configured one, whose section says the limits.
     """
 
     clock: Clock = field(default_factory=SystemClock)
@@ -41,6 +43,7 @@ class Seams:
     open_chats: OpenChats | None = None
     investigator: Investigator | None = None
     summariser: Summariser | None = None
+    model: Model | None = None
     acting: Mapping[str, tuple[Inspector, Executor]] | None = None
     wrap_store: Callable[[SqlStore], SqlStore] = _same_store
     on_error: Callable[[Exception], None] = _raise_nothing

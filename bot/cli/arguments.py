@@ -69,6 +69,27 @@ def build_parser() -> argparse.ArgumentParser:
     )
     evaluate.add_argument("--jobs", type=count, metavar="N", help="cases at a time (default: one per core)")
     evaluate.add_argument("--only", metavar="GLOB", help="only cases whose name matches, such as 'pods/*'")
+    evaluate.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        metavar="MODEL",
+        help="ask a model after the rules: configured, an id, or two as fast,deep; off for the rules alone; "
+        "may be given several times, and costs money",
+    )
+    evaluate.add_argument(
+        "-c", "--config", type=Path, metavar="FILE", help="whose section model says provider, key and budget"
+    )
+    answers = evaluate.add_mutually_exclusive_group()
+    answers.add_argument(
+        "--record-model", type=Path, metavar="DIR", help="write the answers of --model to DIR"
+    )
+    answers.add_argument(
+        "--replay-model",
+        type=Path,
+        metavar="DIR",
+        help="take the answers from DIR, as recorded: no network, no cost",
+    )
 
     ledger = commands.add_parser("ledger", help="prove, read or export what happened")
     actions = ledger.add_subparsers(dest="action", required=True, metavar="ACTION")

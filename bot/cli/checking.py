@@ -8,6 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -18,9 +19,11 @@ from approvals.document import RiskSettings
 from approvals.ports import Inspector
 from bot.app.acting import build_inspectors, build_policy, load_keys, may_execute, probe_alertmanager
 from bot.app.evidence import probe_sources
+from bot.app.models import probe_model
 from bot.app.seams import Seams
 from bot.cli.loading import load_config
 from bot.cli.output import say, say_json
+from bot.domain.clock import SystemClock
 from bot.domain.errors import AssentError
 from bot.domain.proposal import Action
 from bot.domain.redaction import redact
@@ -91,6 +94,8 @@ def _probes(config: Config, session: aiohttp.ClientSession) -> list[tuple[str, P
         probes.append(("matrix", lambda: _matrix(config)))
     for name, source in probe_sources(config, Seams(), session):
         probes.append((f"evidence {name}", source))
+    if config.model is not None:
+        probes.append((f"model {config.model.provider}", partial(probe_model, config.model, SystemClock())))
     inspectors = build_inspectors(config, Seams(), session)
     for process in config.execution.processes:
         probes.append((f"process {process.name}", _process(inspectors["process"], process.name)))

@@ -42,7 +42,7 @@ def dispatch(arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
                 replay_from=arguments.replay,
             )
         case "eval":
-            from bot.cli.evaluate import evaluate
+            from bot.cli.evaluate import Models, evaluate
 
             return evaluate(
                 arguments.suite,
@@ -51,6 +51,12 @@ def dispatch(arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
                 jobs=arguments.jobs,
                 only=arguments.only,
                 as_json_text=arguments.json,
+                models=Models(
+                    names=arguments.model,
+                    config=arguments.config,
+                    record=arguments.record_model,
+                    replay=arguments.replay_model,
+                ),
             )
         case "ledger":
             from bot.cli.ledger import ledger

@@ -149,8 +149,14 @@ def as_table(summary: Summary) -> str:
 
 
 def _table(title: str, groups: Mapping[str, tuple[Share, Share]]) -> list[str]:
-    rows = [(title, "right@1", "right@3"), *((name, str(a), str(b)) for name, (a, b) in groups.items())]
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return table(
+        [(title, "right@1", "right@3"), *((name, str(a), str(b)) for name, (a, b) in groups.items())]
+    )
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines with their columns below each other."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
         "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows
     ]

@@ -9,7 +9,7 @@ import resource
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
@@ -17,10 +17,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bot.app.replay import replay
+from bot.domain.diagnosis import Diagnosis
 from bot.domain.redaction import clean
 from bot.evaluation.cases import CaseFile
 from bot.evaluation.scoring import Score, ranked_of, score
-from investigators.ports import Investigation
+from investigators.ports import Case, Investigation
 from investigators.registry import Rules
 
 _KIB = 1 if sys.platform == "darwin" else 1024
@@ -34,19 +35,22 @@ class Outcome:
     peak_bytes: int
 
 
-def run_case(case: CaseFile, rules: Rules | None = None) -> Outcome:
-    """Investigate one case in this process, with all rules or some. Never raises: what broke is in the
-    report."""
+Look = Callable[[], Awaitable[tuple[Case, Investigation]]]
+
+
+def run_case(case: CaseFile, rules: Rules | None = None, look: Look | None = None) -> Outcome:
+    """Investigate one case in this process, with all rules or some, or as ``look`` does. Never raises: what
+    broke is in the report."""
     began = time.perf_counter()
     told: list[Investigation] = []
 
-    async def look() -> None:
+    async def run() -> None:
         # Not as the task's result: asyncio formats the whole task when it puts the signal handler back.
-        _, found = await replay(case.path, rules)
+        _, found = await (replay(case.path, rules) if look is None else look())
         told.append(found)
 
     try:
-        asyncio.run(look())
+        asyncio.run(run())
     except Exception as error:  # noqa: BLE001 - one case, and the report says what broke
         return _broken(case, _told(error), time.perf_counter() - began)
     seconds = time.perf_counter() - began
@@ -64,9 +68,18 @@ def run_case(case: CaseFile, rules: Rules | None = None) -> Outcome:
             "seconds": round(seconds, 4),
             "expected": case.raw,
             **_judged(right),
+            **_note(diagnosis),
         },
         peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIB,
     )
+
+
+def _note(diagnosis: Diagnosis) -> dict[str, Any]:
+    """What became of the model, where one was asked or could have been."""
+    note = diagnosis.model
+    if note is None:
+        return {}
+    return {"model_state": note.state.value, "model_failure": note.kind, "model_reason": note.reason}
 
 
 def _judged(right: Score | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import sys
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 from adapters.storage import open_store
@@ -82,6 +83,7 @@ async def fill(path: Path) -> None:
             key="✅",
         )
         await store.store("matrix", [reaction], "s1")
+        await store.purse.take(Decimal("0.25"), Decimal(10))
         head = await store.head()
         await store.add_checkpoint(
             Checkpoint(size=head.size, head_hash=head.hash, at=NOW, envelope=b'{"payload": ""}')
