@@ -88,7 +88,9 @@ class Exhibits:
         if all(len(quote) < LEAST_QUOTE and quote not in lines for quote in wanted) or not wanted[0]:
             return f"the quote is shorter than {LEAST_QUOTE} characters"
         whole = normal(text)
-        return None if any(quote and quote in whole for quote in wanted) else "its text does not hold this quote"
+        return (
+            None if any(quote and quote in whole for quote in wanted) else "its text does not hold this quote"
+        )
 
 
 def normal(text: str) -> str:

@@ -24,8 +24,10 @@ _PAIRS = 60
 
 _HIDDEN = frozenset({"Cf", "Co", "Cs"})
 """Formatting, private use, halves of pairs: categories of characters that show nothing or anything."""
-_BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]")
-"""Characters without a shape that other categories hold: variation selectors and fillers carry hidden text."""
+_BLANK = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
+)
+"""Without a shape, but of other categories: variation selectors and fillers carry hidden text."""
 
 _INSTRUCTIONS = re.compile(
     r"""
