@@ -87,10 +87,18 @@ class Exhibits:
         lines = {normal(line) for line in text.splitlines()}
         if all(len(quote) < LEAST_QUOTE and quote not in lines for quote in wanted) or not wanted[0]:
             return f"the quote is shorter than {LEAST_QUOTE} characters"
+        question = normal(self.evidence[known].query)
+        if all(_core(quote) in question for quote in wanted):
+            return "it repeats the question instead of quoting the answer"
         whole = normal(text)
         return (
             None if any(quote and quote in whole for quote in wanted) else "its text does not hold this quote"
         )
+
+
+def _core(quote: str) -> str:
+    """Without the marks around it: a metric's name with a brace is still its name."""
+    return quote.strip(" {}()[]\"'=,:;")
 
 
 def normal(text: str) -> str:
