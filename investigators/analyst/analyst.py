@@ -145,7 +145,8 @@ class Analyst:
         opinion = replace(opinion_of(told.answer, work.exhibits), claims=told.claims)
         if self._needs_second_look(work, opinion):
             opinion = await second_look(self._model, work.budget, opinion, work.exhibits)
-        return conclude(work.rules.diagnosis, opinion, self._actions, self._note(work, ModelState.FAILED))
+        note = replace(self._note(work, ModelState.FAILED), kind=opinion.kind)
+        return conclude(work.rules.diagnosis, opinion, self._actions, note)
 
     async def _told(self, work: _Work) -> Told:
         text = brief(work.case, work.rules, work.exhibits, self._actions)

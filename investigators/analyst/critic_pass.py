@@ -51,7 +51,10 @@ async def second_look(model: Model, budget: Budget, opinion: Opinion, shown: Exh
         made = json_object(said)
     except ModelFailure as failure:
         return replace(
-            opinion, look=SecondLook.FAILED, doubt=f"no second look at it was to be had: {failure.reason}"
+            opinion,
+            look=SecondLook.FAILED,
+            doubt=f"no second look at it was to be had: {failure.reason}",
+            kind=failure.kind.value,
         )
     except Malformed:
         return replace(

@@ -53,7 +53,7 @@ class SecondLook(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opinion:
     """A model's answer with what could be checked of it. ``excluded`` and ``alternatives`` are those whose
-    quotes stand; ``doubt`` says in one sentence what the critic or a failure left open."""
+    quotes stand; ``doubt`` says in one sentence what the critic left open, ``kind`` how it failed where it did."""
 
     answer: Answer
     claims: Checked
@@ -61,6 +61,7 @@ class Opinion:
     alternatives: tuple[tuple[Alternative, Verified], ...] = ()
     look: SecondLook = SecondLook.NOT_ASKED
     doubt: str = ""
+    kind: str = ""
 
     @property
     def verified(self) -> tuple[Verified, ...]:

@@ -226,7 +226,7 @@ def leaking(**host: Any) -> tuple[ReadableMetrics, WorldHost]:
 
 def quiet() -> tuple[ReadableMetrics, WorldHost]:
     """Rules find nothing that could be the cause."""
-    return ReadableMetrics(), WorldHost(process=None)
+    return ReadableMetrics(failure="connection refused"), WorldHost(process=None)
 
 
 @dataclass(slots=True)
