@@ -53,7 +53,7 @@ class SecondLook(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opinion:
     """A model's answer with what could be checked of it. ``excluded`` and ``alternatives`` are those whose
-    quotes stand; ``doubt`` says in one sentence what the critic left open, ``kind`` how it failed where it did."""
+    quotes stand; ``doubt`` says in one sentence what the critic left open, ``kind`` how it failed."""
 
     answer: Answer
     claims: Checked
