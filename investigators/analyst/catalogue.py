@@ -15,6 +15,7 @@ from bot.domain.evidence import Window
 from investigators.analyst.arguments import Argument, Flag, Text, Texts, Whole, schema_of
 from investigators.analyst.ports import ToolSpec
 from investigators.calls import Call, host_call, metric_call, wide_call
+from investigators.entities import subjects_of
 from investigators.plan import ExpressionAsk, HostAsk, HostPart
 from investigators.ports import Case, HostQuery, HostSource, Matcher, MatchOp
 from investigators.queries import (
@@ -90,9 +91,10 @@ def window_of(case: Case, arguments: Mapping[str, Any]) -> Window:
 
 def tools_of(case: Case, sources: Sources) -> tuple[Tool, ...]:
     """Only what some source can answer; sorted by name."""
-    made = [*_metrics(case, sources), *_hosts(case, sources.hosts)]
+    subject = subject_of(case, sources)
+    made = [*_metrics(case, sources, subject), *_hosts(case, sources.hosts, subject)]
     answered = frozenset(kind for source in sources.wide for kind in source.answers)
-    made += [tool for kind, tool in _wide(case, sources) if kind in answered]
+    made += [tool for kind, tool in _wide(case, sources, subject) if kind in answered]
     return tuple(sorted(made, key=lambda tool: tool.spec.name))
 
 
@@ -101,8 +103,10 @@ def fabricates(promql: str) -> bool:
     return _FABRICATES.search(_QUOTED.sub('""', promql)) is not None
 
 
-def subject_of(case: Case) -> str:
-    return case.incident.service or case.incident.entity or "the incident"
+def subject_of(case: Case, sources: Sources) -> str:
+    """What the incident is about, by the name that the rules give it."""
+    found = subjects_of(case, sources.hosts, 1)
+    return found[0] if found else case.incident.service or "the incident"
 
 
 def _tool(name: str, description: str, arguments: Mapping[str, Argument], build: Build, **more: Any) -> Tool:
@@ -110,7 +114,7 @@ def _tool(name: str, description: str, arguments: Mapping[str, Argument], build:
     return Tool(spec=spec, arguments=arguments, build=build, **more)
 
 
-def _metrics(case: Case, sources: Sources) -> list[Tool]:
+def _metrics(case: Case, sources: Sources, subject: str) -> list[Tool]:
     if not sources.metrics:
         return []
     promql = Text(description="One PromQL expression.", longest=1_000, pattern=None, required=True)
@@ -121,7 +125,7 @@ def _metrics(case: Case, sources: Sources) -> list[Tool]:
             window = Window(start=window.end - timedelta(minutes=1), end=window.end)
         step = timedelta(seconds=max(15, round(window.length.total_seconds() / _POINTS)))
         question = ExpressionAsk(
-            promql=arguments["promql"], window=window, step=step, subject=subject_of(case), bare=False
+            promql=arguments["promql"], window=window, step=step, subject=subject, bare=False
         )
         return [metric_call(question, source) for source in sources.metrics[:_SOURCES]]
 
@@ -148,7 +152,7 @@ def _metrics(case: Case, sources: Sources) -> list[Tool]:
     ]
 
 
-def _hosts(case: Case, hosts: Sequence[HostSource]) -> list[Tool]:
+def _hosts(case: Case, hosts: Sequence[HostSource], subject: str) -> list[Tool]:
     covered: list[tuple[HostSource, HostQuery]] = []
     for source in hosts:
         query = next((q for alert in case.alerts if (q := source.covers(alert.labels)) is not None), None)
@@ -159,7 +163,7 @@ def _hosts(case: Case, hosts: Sequence[HostSource]) -> list[Tool]:
 
     def ask(arguments: Mapping[str, Any]) -> list[Call]:
         question = HostAsk(
-            part=HostPart(arguments["part"]), window=window_of(case, arguments), subject=subject_of(case)
+            part=HostPart(arguments["part"]), window=window_of(case, arguments), subject=subject
         )
         return [host_call(question, source, query) for source, query in covered[:_SOURCES]]
 
@@ -173,11 +177,11 @@ def _hosts(case: Case, hosts: Sequence[HostSource]) -> list[Tool]:
     ]
 
 
-def _wide(case: Case, sources: Sources) -> list[tuple[type[Query], Tool]]:
+def _wide(case: Case, sources: Sources, subject: str) -> list[tuple[type[Query], Tool]]:
     def asking(make: Callable[[Mapping[str, Any]], Query]) -> Build:
         def ask(arguments: Mapping[str, Any]) -> list[Call]:
             query = make(arguments)
-            question = WideAsk(choices=(query,), window=window_of(case, arguments), subject=subject_of(case))
+            question = WideAsk(choices=(query,), window=window_of(case, arguments), subject=subject)
             calls = [call for source in sources.wide if (call := wide_call(question, source)) is not None]
             return calls[:_SOURCES]
 

@@ -3,6 +3,7 @@ the inventory."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,19 +13,23 @@ from bot.domain.ids import EvidenceId
 from bot.domain.proposal import ParamKind, ParamSpec
 from investigators.analyst.answer import Cause, WantedAction
 from investigators.analyst.ports import OfferedAction
+from investigators.analyst.sureness import same_object
 from investigators.words import title_of
 
+_NAME = re.compile(r"[A-Za-z0-9_][\w./-]*")
 _ACTING = (DiagnosisVerdict.ACTION_NEEDED, DiagnosisVerdict.ACTION_SUGGESTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """What the diagnosis that an action is for came to; ``evidence_ids`` of its verified quotes."""
+    """What the diagnosis that an action is for came to; ``evidence_ids`` of its verified quotes, ``words``
+    those of them that no outsider wrote, with what their evidence is about."""
 
     cause: Cause
     verdict: DiagnosisVerdict
     band: Band
     evidence_ids: tuple[EvidenceId, ...]
+    words: tuple[str, ...] = ()
 
 
 def offer(
@@ -67,6 +72,8 @@ def _made(wanted: WantedAction, known: OfferedAction | None, standing: Standing)
         raise InputError("its target is not in the inventory")
     elif params and target not in params.values():
         raise InputError("its parameters are about something else than its target")
+    elif not _about(target, standing):
+        raise InputError("its target is not named by any quoted evidence that no outsider can write")
     cause = standing.cause
     return SuggestedAction(
         action=known.name,
@@ -75,6 +82,12 @@ def _made(wanted: WantedAction, known: OfferedAction | None, standing: Standing)
         why=f"{cause.object}: {title_of(cause.fault)} (found by a model; its quotes are in the evidence)",
         evidence_ids=standing.evidence_ids,
     )
+
+
+def _about(target: str, standing: Standing) -> bool:
+    """A true cause is no reason to touch something else, nor is a name that only the model gives it."""
+    names = {name for words in standing.words for name in _NAME.findall(words)}
+    return any(same_object(target, name) for name in names)
 
 
 def _params(given: Mapping[str, str | int], specs: Sequence[ParamSpec]) -> dict[str, str | int]:

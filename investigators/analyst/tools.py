@@ -69,6 +69,7 @@ class ToolBox:
         self._limits = limits
         self._clock = clock
         self._pool = pool
+        self._subject = subject_of(case, sources)
         self._own = {tool.spec.name: tool for tool in tools_of(case, sources)}
         self._theirs = _named(servers, frozenset(self._own))
         self._asked: dict[str, tuple[EvidenceId, ...]] = {}
@@ -158,7 +159,7 @@ class ToolBox:
         return grouped
 
     def _their_call(self, server: ToolSource, spec: ToolSpec, arguments: Mapping[str, Any]) -> Call:
-        window, subject = window_of(self._case, {}), subject_of(self._case)
+        window, subject = window_of(self._case, {}), self._subject
         return Call(
             ask=WideAsk(choices=(), window=window, subject=subject),
             source=server.name,

@@ -233,7 +233,17 @@ def _standing(cause: Cause, verdict: DiagnosisVerdict, band: Band, opinion: Opin
     # However sure the rules are: an action of the model's needs its own witness, and the second look at it.
     alone = trusted(opinion.verified) and opinion.look is not SecondLook.FAILED
     sure = band if alone else Band.LOW
-    return Standing(cause=cause, verdict=verdict, band=sure, evidence_ids=_ids(opinion.verified))
+    return Standing(
+        cause=cause,
+        verdict=verdict,
+        band=sure,
+        evidence_ids=_ids(opinion.verified),
+        words=tuple(
+            f"{one.evidence.subject} {one.quote}"
+            for one in opinion.verified
+            if not one.evidence.outsider_writable
+        ),
+    )
 
 
 def _hypothesis(cause: Cause, band: Band, verified: Sequence[Verified]) -> Hypothesis:

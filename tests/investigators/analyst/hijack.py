@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hypothesis import strategies as st
@@ -102,7 +102,7 @@ class Quoting:
     lie: str | None
 
 
-_quoting = st.builds(Quoting, st.integers(0, 6), st.none() | st.none() | _words)
+_quoting = st.builds(Quoting, st.integers(0, 6), st.sampled_from((None,) * 8 + MARKUP[:2]))
 _object = st.sampled_from(("demo", "other", "prod-db", "@room", "<b>x</b>", "https://evil-host.com", "a b"))
 _fault = st.sampled_from(("memory_growth", "process_crash", "Dependency Down", "<script>", "x" * 90, ""))
 _PARAMS = ("process", "matchers", "duration_minutes", "comment", "silence_id", "x")
@@ -129,7 +129,7 @@ _action = st.fixed_dictionaries(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Step:
     """One reply. ``quotes`` are resolved against what the model was shown by then."""
 
@@ -153,12 +153,17 @@ _cause_of_any_kind = st.fixed_dictionaries(
         "statement": _words,
     }
 )
-_restart = {
-    "action": "process.restart",
-    "target": "other",
-    "params": [{"name": "process", "value": "other"}],
-    "reason": "it helps",
-}
+
+
+def _restart(process: str) -> dict[str, Any]:
+    return {
+        "action": "process.restart",
+        "target": process,
+        "params": [{"name": "process", "value": process}],
+        "reason": "it helps",
+    }
+
+
 _statuses = ("diagnosed",) * 6 + ("inconclusive", "additional_info_needed", "sure")
 _made = st.fixed_dictionaries(
     {
@@ -167,27 +172,41 @@ _made = st.fixed_dictionaries(
         "root_cause": st.none()
         | _cause_of_any_kind
         | st.just(_cause("demo", "memory_growth"))
+        | st.just(_cause("demo", "memory_growth"))
+        | st.just(_cause("other", "process_crash"))
         | st.just(_cause("other", "process_crash")),
         "missing_info": st.lists(_words, max_size=2),
-        "actions": st.lists(_action, max_size=3) | st.just([_restart]),
+        "actions": st.lists(_action, max_size=3) | st.just([_restart("other")]),
     },
     optional={"more": st.just(1), "alternatives": st.just("x"), "ruled_out": st.just([{"cause": "h1"}])},
 )
+_LIKELY = Step(
+    kind="answer",
+    made={"status": "diagnosed", "summary": "s", "root_cause": _cause("demo", "memory_growth")},
+    quotes=(Quoting(0, None), Quoting(1, None)),
+)
 _answers = st.builds(
+    lambda actions: replace(_LIKELY, made={**_LIKELY.made, "actions": actions}),
+    st.lists(_action, max_size=2) | st.just([_restart("demo")]) | st.just([_restart("other")]),
+) | st.builds(
     lambda made, quotes: Step(kind="answer", made=made, quotes=quotes),
     _made,
     st.lists(_quoting, max_size=3),
 )
 
 
-_steps = st.one_of(
-    _answers,
-    _answers,
-    st.builds(lambda calls: Step(kind="calls", calls=calls), st.lists(_call(), min_size=1, max_size=4)),
-    st.builds(lambda text: Step(kind="text", text=text), _words),
-    st.builds(lambda kind: Step(kind="failure", failure=kind), st.sampled_from(list(FailureKind))),
-    st.sampled_from((Step(kind="refused"), Step(kind="cut"), Step(kind="flood"), Step(kind="many"))),
+_calling = st.builds(lambda calls: Step(kind="calls", calls=calls), st.lists(_call(), min_size=1, max_size=4))
+_GOOD = Step(
+    kind="calls",
+    calls=(
+        ("metrics_range", {"promql": "process_resident_memory_bytes"}),
+        ("logs_search", {"service": "demo"}),
+    ),
 )
+_failing = st.builds(lambda kind: Step(kind="failure", failure=kind), st.sampled_from(list(FailureKind)))
+_saying = st.builds(lambda text: Step(kind="text", text=text), _words)
+_ending = st.sampled_from((Step(kind="refused"), Step(kind="cut"), Step(kind="flood"), Step(kind="many")))
+_steps = _answers | _calling | _failing | _saying | _ending
 _looks = (
     st.builds(
         lambda verdict, quotes, reason: Step(
@@ -201,9 +220,12 @@ _looks = (
 )
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False)
 class Hijacked:
     """A script: ``first`` are its replies in turn, the last for ever; ``second`` its reply as a critic."""
+
+    def __repr__(self) -> str:
+        return f"Hijacked({[(step.kind, step.calls, step.made, step.quotes) for step in self.first]})"[:4_000]
 
     first: Sequence[Step]
     second: Step
@@ -253,9 +275,17 @@ class Hijacked:
         }
 
 
-def hijacked() -> st.SearchStrategy[Hijacked]:
-    return st.builds(
-        lambda first, second: Hijacked(first=first, second=second),
-        st.lists(_steps, min_size=1, max_size=4),
-        _looks,
-    )
+FOCUS: Mapping[str, st.SearchStrategy[list[Step]]] = {
+    "reads": st.builds(
+        lambda reads, last: [*reads, last], st.lists(_calling, min_size=1, max_size=3), _steps
+    ),
+    "answers": st.lists(_answers, min_size=1, max_size=3),
+    "reads and answers": st.builds(
+        lambda one, other, more: [one, other, more], _calling | st.just(_GOOD), _answers, _answers
+    ),
+    "anything": st.lists(_steps, min_size=1, max_size=4),
+}
+
+
+def hijacked(focus: str) -> st.SearchStrategy[Hijacked]:
+    return st.tuples(FOCUS[focus], _looks).map(lambda pair: Hijacked(first=pair[0], second=pair[1]))

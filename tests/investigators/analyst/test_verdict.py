@@ -120,6 +120,7 @@ def standing(**changes: Any) -> Standing:
         verdict=DiagnosisVerdict.ACTION_NEEDED,
         band=Band.MEDIUM,
         evidence_ids=(EvidenceId("ev_1"),),
+        words=('up{job="demo"}',),
     )
     return replace(base, **changes)
 
@@ -130,6 +131,12 @@ def standing(**changes: Any) -> Standing:
         (wanted("process.kill", process="demo"), {}, "catalogue"),
         (wanted(target="prod-db", process="prod-db"), {}, "not in the inventory"),
         (wanted(process="other"), {}, "something else than its target"),
+        (wanted(target="other", process="other"), {}, "not named by any"),
+        (
+            wanted(target="other", process="other"),
+            {"words": ("another-other", "others")},
+            "not named",
+        ),
         (wanted(process="; rm -rf /"), {}, "must match"),
         (wanted(), {}, "process is missing"),
         (wanted(process="demo", force="yes"), {}, "does not know"),
@@ -149,6 +156,13 @@ def test_an_action_that_may_not_be_offered_is_said_and_dropped(
     assert why in dropped[0]
     for theirs in ("kill", "prod-db", "rm -rf", "<b>", "soon", "force"):
         assert theirs not in dropped[0]
+
+
+def test_a_target_that_the_evidence_names_may_be_offered() -> None:
+    action = wanted(target="other", process="other")
+    suggestion, _ = offer([action], [RESTART], standing(words=("process other: exit code 139",)))
+    assert suggestion is not None
+    assert suggestion.target == "other"
 
 
 def test_the_first_that_may_be_offered_is_and_its_reason_is_ours() -> None:
@@ -250,8 +264,8 @@ async def test_a_cause_that_rules_do_not_share_is_never_more_than_medium() -> No
     assert diagnosis.origin is Origin.MODEL
     losers = [one for one in diagnosis.hypotheses if one.object == "demo"]
     assert losers[0].lost_to == "the model quotes evidence against it"
-    assert diagnosis.suggestion is not None
-    assert diagnosis.suggestion.target == "other"
+    assert diagnosis.suggestion is None
+    assert any("not named by any quoted evidence" in step for step in diagnosis.steps)
 
 
 async def test_a_sure_cause_of_the_rules_stays_unless_something_is_quoted_against_it() -> None:
