@@ -37,6 +37,7 @@ _BY_KIND: Mapping[str, Family] = {
     "kubernetes.objects": Family.OBJECTS,
     "kubernetes.log": Family.LOGS,
     "log.lines": Family.LOGS,
+    "log.expression": Family.LOGS,
     "log.tail": Family.LOGS,
     "trace.spans": Family.TRACES,
     "change.list": Family.CHANGES,
@@ -49,17 +50,19 @@ def families_by_id(pack: Pack) -> Mapping[EvidenceId, Family]:
     """The family of every usable answer that can be a witness; texts, tickets and the past are none."""
     found: dict[EvidenceId, Family] = {}
     for answer in pack.answers:
-        kind = answer.evidence.kind
-        family = _BY_KIND.get(kind)
-        if kind.startswith("metric."):
-            family = Family.METRICS
-        elif kind.startswith("host."):
-            family = Family.HOSTS
+        family = family_of(answer.evidence.kind)
         if isinstance(answer.query, ObjectQuery) and answer.query.object_kind == "Event":
             family = Family.EVENTS
         if family is not None and answer.evidence.usable:
             found[answer.evidence.id] = family
     return found
+
+
+def family_of(kind: str) -> Family | None:
+    """The family of evidence of this kind; None for what is no witness, such as texts and the past."""
+    if kind.startswith("metric."):
+        return Family.METRICS
+    return Family.HOSTS if kind.startswith("host.") else _BY_KIND.get(kind)
 
 
 def witnesses(facts: Sequence[Fact], families: Mapping[EvidenceId, Family]) -> frozenset[Family]:

@@ -5,38 +5,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import partial
 from hashlib import sha256
 from itertools import islice
 from operator import le
 from typing import TypeVar
 
 from bot.domain.clock import Clock
-from bot.domain.evidence import Evidence, EvidenceStatus, Series, Window, content_digest
+from bot.domain.evidence import Evidence, EvidenceStatus, Series, content_digest
 from bot.domain.ids import EvidenceId
 from bot.domain.redaction import clean
 from bot.domain.threads import in_thread
+from investigators.calls import Call, host_call, metric_call, wide_call
 from investigators.entities import Entity
-from investigators.plan import (
-    Ask,
-    CurveAsk,
-    ExpressionAsk,
-    HostAsk,
-    HostPart,
-    InstantAsk,
-    MetricAsk,
-    Plan,
-    RangeAsk,
-    RulesAsk,
-    SameHourAsk,
-    TargetsAsk,
-)
-from investigators.ports import Case, HostQuery, HostSource, MetricSource
-from investigators.queries import EvidenceSource, LogQuery, Query, Sources, SpanQuery, SurveyQuery
+from investigators.plan import Ask, Plan
+from investigators.ports import Case, HostSource
+from investigators.queries import LogExpressionQuery, LogQuery, Query, Sources, SpanQuery, SurveyQuery
 from investigators.wide import WideAsk
 
 MAX_SERIES = 500
@@ -52,24 +39,6 @@ _GRACE = 0.25
 """Seconds a cancelled source gets to clean up before we go on without it."""
 _CLOCK_SKEW = timedelta(minutes=5)
 
-_KINDS: dict[type[object], str] = {
-    RangeAsk: "metric.range",
-    InstantAsk: "metric.instant",
-    ExpressionAsk: "metric.expression",
-    CurveAsk: "metric.expression",
-    SameHourAsk: "metric.expression",
-    TargetsAsk: "metric.targets",
-    RulesAsk: "metric.rules",
-}
-_HOST_KINDS = {
-    HostPart.PROCESSES: "host.process",
-    HostPart.RESOURCES: "host.resources",
-    HostPart.DISKS: "host.disk",
-    HostPart.PORTS: "host.ports",
-    HostPart.LOG: "log.tail",
-    HostPart.EXITS: "host.exits",
-}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
@@ -77,20 +46,6 @@ class Answer:
 
     ask: Ask | WideAsk
     evidence: Evidence
-    query: Query | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Call:
-    """A question on its way to one source; ``manual`` is what a person can run instead."""
-
-    ask: Ask | WideAsk
-    source: str
-    kind: str
-    text: str
-    window: Window
-    manual: str | None
-    start: Callable[[], Awaitable[Evidence]]
     query: Query | None = None
 
 
@@ -112,6 +67,21 @@ async def gather(
     """
     # A source over files may read some to know what it covers.
     calls = await in_thread(pool, _calls, plan, wide, entities, sources)
+    return await ask_all(case, calls, deadline, clock, first_number, pool)
+
+
+async def ask_all(
+    case: Case,
+    calls: Sequence[Call],
+    deadline: timedelta,
+    clock: Clock,
+    first_number: int = 0,
+    pool: Executor | None = None,
+    *,
+    asker: str = "",
+) -> tuple[Answer, ...]:
+    """Every answer, in the order of the calls. ``asker``: who asks, where that is not the plan; each counts
+    by itself, so that two of them never share an id."""
     tasks = [asyncio.ensure_future(_run(call)) for call in calls]
     for task in tasks:
         task.add_done_callback(_retrieve)
@@ -125,58 +95,40 @@ async def gather(
             task.cancel()
         if late:
             await asyncio.wait(late, timeout=_GRACE)
+    numbers = [f"{asker}{number}" for number in range(first_number, first_number + len(calls))]
     # Checking what a flooding source sent takes tens of milliseconds: not on the event loop.
-    return await in_thread(pool, _collect, case, first_number, calls, tasks, frozenset(late), deadline, clock)
+    return await in_thread(pool, _collect, case, numbers, calls, tasks, frozenset(late), deadline, clock)
 
 
-def _calls(plan: Plan, wide: Sequence[WideAsk], entities: Sequence[Entity], sources: Sources) -> list[_Call]:
-    calls = [_metric_call(ask, source) for ask in plan.metrics for source in sources.metrics]
+def _calls(plan: Plan, wide: Sequence[WideAsk], entities: Sequence[Entity], sources: Sources) -> list[Call]:
+    calls = [metric_call(ask, source) for ask in plan.metrics for source in sources.metrics]
     calls += _host_calls(plan, entities, sources.hosts)
-    calls += [
-        call for ask in wide for source in sources.wide if (call := _wide_call(ask, source)) is not None
-    ]
+    calls += [call for ask in wide for source in sources.wide if (call := wide_call(ask, source)) is not None]
     return calls
 
 
-def _host_calls(plan: Plan, entities: Sequence[Entity], hosts: Sequence[HostSource]) -> list[_Call]:
+def _host_calls(plan: Plan, entities: Sequence[Entity], hosts: Sequence[HostSource]) -> list[Call]:
     by_subject = {entity.subject: entity for entity in entities}
     calls = []
     for ask in plan.host:
         for host in hosts:
             query = by_subject[ask.subject].host_queries.get(host.name)
             if query is not None:
-                calls.append(_host_call(ask, host, query))
+                calls.append(host_call(ask, host, query))
     return calls
-
-
-def _wide_call(ask: WideAsk, source: EvidenceSource) -> _Call | None:
-    """The first width that the source covers; None when the question is not for it."""
-    for query in ask.choices:
-        if type(query) in source.answers and source.covers(query):
-            return _Call(
-                ask=ask,
-                source=source.name,
-                kind=query.kind,
-                text=str(query),
-                window=ask.window,
-                manual=source.command(query, ask.window),
-                start=partial(source.ask, query, ask.window, ask.subject),
-                query=query,
-            )
-    return None
 
 
 def _collect(
     case: Case,
-    first_number: int,
-    calls: Sequence[_Call],
+    numbers: Sequence[str],
+    calls: Sequence[Call],
     tasks: Sequence[asyncio.Task[Evidence]],
     late: frozenset[asyncio.Task[Evidence]],
     deadline: timedelta,
     clock: Clock,
 ) -> tuple[Answer, ...]:
     answers = []
-    for number, (call, task) in enumerate(zip(calls, tasks, strict=True), start=first_number):
+    for number, call, task in zip(numbers, calls, tasks, strict=True):
         if task in late:
             evidence = _failed(call, f"deadline: no answer within {deadline.total_seconds():g} s", clock)
         else:
@@ -186,7 +138,7 @@ def _collect(
     return tuple(answers)
 
 
-async def _run(call: _Call) -> Evidence:
+async def _run(call: Call) -> Evidence:
     return await call.start()
 
 
@@ -196,59 +148,7 @@ def _retrieve(task: asyncio.Task[Evidence]) -> None:
         task.exception()
 
 
-def _metric_call(ask: MetricAsk, source: MetricSource) -> _Call:
-    manual: str | None = None
-    start: Callable[[], Awaitable[Evidence]]
-    match ask:
-        case RangeAsk():
-            start = partial(source.range, ask.query, ask.window, ask.step, ask.subject)
-            text, window, manual = ask.query.metric, ask.window, source.command(ask.query, ask.window)
-        case InstantAsk():
-            window = Window(start=ask.at, end=ask.at)
-            start = partial(source.instant, ask.query, ask.at, ask.subject)
-            text, manual = ask.query.metric, source.command(ask.query, window)
-        case ExpressionAsk() | CurveAsk() | SameHourAsk():
-            start = partial(source.expression, ask.promql, ask.window, ask.step, ask.subject)
-            text, window, manual = ask.promql, ask.window, source.command(ask.promql, ask.window)
-        case TargetsAsk():
-            window = Window(start=ask.at, end=ask.at)
-            start, text = partial(source.targets, ask.matchers, ask.at, ask.subject), "targets"
-        case RulesAsk():
-            window = Window(start=ask.at, end=ask.at)
-            start, text = partial(source.rules, ask.name, ask.at), f"rules{{{ask.name}}}"
-    return _Call(
-        ask=ask,
-        source=source.name,
-        kind=_KINDS[type(ask)],
-        text=text,
-        window=window,
-        manual=manual,
-        start=start,
-    )
-
-
-def _host_call(ask: HostAsk, source: HostSource, query: HostQuery) -> _Call:
-    part = ask.part.value
-    methods = {
-        HostPart.PROCESSES: source.processes,
-        HostPart.RESOURCES: source.resources,
-        HostPart.DISKS: source.disks,
-        HostPart.PORTS: source.ports,
-        HostPart.LOG: source.log,
-        HostPart.EXITS: source.exits,
-    }
-    return _Call(
-        ask=ask,
-        source=source.name,
-        kind=_HOST_KINDS[ask.part],
-        text=f"{part} of {query.process or query.host}",
-        window=ask.window,
-        manual=source.command(part, query),
-        start=partial(methods[ask.part], query, ask.window),
-    )
-
-
-def _result(call: _Call, task: asyncio.Task[Evidence], clock: Clock) -> Evidence:
+def _result(call: Call, task: asyncio.Task[Evidence], clock: Clock) -> Evidence:
     if task.cancelled():
         return _failed(call, "the source gave up", clock)
     error = task.exception()
@@ -260,12 +160,14 @@ def _result(call: _Call, task: asyncio.Task[Evidence], clock: Clock) -> Evidence
     if not isinstance(evidence, Evidence) or evidence.kind != call.kind or evidence.source != call.source:
         return _failed(call, "the source answered something else than it was asked", clock)
     try:
+        # Half a pair of characters has no digest and no place in a row.
+        content_digest(evidence.excerpt)
         return _bounded(call, evidence, clock)
     except (TypeError, ValueError, AttributeError):
         return _failed(call, "the source's answer is malformed", clock)
 
 
-def _bounded(call: _Call, evidence: Evidence, clock: Clock) -> Evidence:
+def _bounded(call: Call, evidence: Evidence, clock: Clock) -> Evidence:
     """Cap what a flooding source sent, and drop samples that cannot be true."""
     if evidence.status is EvidenceStatus.FAILED:
         return replace(
@@ -279,7 +181,7 @@ def _bounded(call: _Call, evidence: Evidence, clock: Clock) -> Evidence:
     series, note = _bounded_series(evidence.series, latest + _CLOCK_SKEW, *caps)
     notes += note
     lines = evidence.lines
-    most = MAX_WIDE if isinstance(call.query, LogQuery | SpanQuery) else MAX_LINES
+    most = MAX_WIDE if isinstance(call.query, LogQuery | LogExpressionQuery | SpanQuery) else MAX_LINES
     if len(lines) > most:
         notes.append(f"only the last {most} of {len(lines)} lines")
         lines = lines[-most:]
@@ -298,7 +200,8 @@ def _bounded(call: _Call, evidence: Evidence, clock: Clock) -> Evidence:
         objects=objects,
         reason="; ".join(notes) or None,
     )
-    if evidence.status is EvidenceStatus.OK and not bounded.filled:
+    said = bounded.filled or (call.in_words and bool(bounded.excerpt))
+    if evidence.status is EvidenceStatus.OK and not said:
         return _failed(call, bounded.reason or "the source said it had an answer and gave none", clock)
     return bounded
 
@@ -341,7 +244,7 @@ def _bounded_series(
     return tuple(kept), notes
 
 
-def _failed(call: _Call, reason: str, clock: Clock) -> Evidence:
+def _failed(call: Call, reason: str, clock: Clock) -> Evidence:
     return Evidence(
         id=EvidenceId(""),
         source=call.source,
@@ -357,16 +260,20 @@ def _failed(call: _Call, reason: str, clock: Clock) -> Evidence:
     )
 
 
-def _identified(case: Case, number: int, call: _Call, evidence: Evidence) -> Evidence:
+def evidence_id(case: Case, number: str, source: str) -> EvidenceId:
     """The same investigation of the same world gives the same ids, so that a replay is identical; two
     investigations never share one."""
-    text = "\n".join((case.incident.id, str(case.run), case.now.isoformat(), str(number), call.source))
+    text = "\n".join((case.incident.id, str(case.run), case.now.isoformat(), number, source))
+    return EvidenceId(f"ev_{sha256(text.encode()).hexdigest()[:24]}")
+
+
+def _identified(case: Case, number: str, call: Call, evidence: Evidence) -> Evidence:
     digest = evidence.content_digest
     if evidence.status is EvidenceStatus.OK and digest != content_digest(evidence.excerpt):
         digest = content_digest(evidence.excerpt)
     return replace(
         evidence,
-        id=EvidenceId(f"ev_{sha256(text.encode()).hexdigest()[:24]}"),
+        id=evidence_id(case, number, call.source),
         subject=call.ask.subject,
         content_digest=digest,
     )

@@ -47,6 +47,17 @@ class LogQuery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LogExpressionQuery:
+    """A question in the log store's own language, such as LogQL, as somebody wrote it; a source refuses what
+    is longer than 2,000 characters or asks for numbers instead of lines. Answer: ``Evidence.lines`` of the
+    last ``limit`` in the window, as for :class:`LogQuery`."""
+
+    kind: ClassVar[str] = "log.expression"
+    expression: str
+    limit: int = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectQuery:
     """Every Kubernetes object of one kind, in one namespace or (None) in all.
 
@@ -158,6 +169,7 @@ class PastQuery:
 Query = (
     SurveyQuery
     | LogQuery
+    | LogExpressionQuery
     | ObjectQuery
     | PodLogQuery
     | SpanQuery

@@ -24,7 +24,7 @@ def open_analyst(
     """``rules`` with a model behind them. ``purse`` None: no limit of a day."""
     from investigators.analyst import analyst
 
-    made: Investigator = analyst.Analyst(  # type: ignore[attr-defined]
+    made: Investigator = analyst.Analyst(
         rules=rules,
         model=model,
         sources=sources,

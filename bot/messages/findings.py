@@ -9,6 +9,7 @@ from bot.domain.diagnosis import (
     Diagnosis,
     Gap,
     Hypothesis,
+    ModelState,
     PerspectiveState,
     PerspectiveView,
     Similar,
@@ -17,13 +18,14 @@ from bot.domain.diagnosis import (
 )
 from bot.domain.message import Block, Bullets, Paragraph, Span, paragraph
 from bot.domain.past import Recurrence
-from bot.messages.words import code, date_time, outside, short, span, strong
+from bot.messages.words import code, date_time, outside, sentence, short, span, strong
 
 _CAUSES = 3
 _SUSPECTS = 3
 _RULED_OUT = 6
 _GAPS = 8
 _STEPS = 8
+_SAID = 700
 _PLAIN = (PerspectiveState.FOUND, PerspectiveState.NOTHING)
 
 _Item = tuple[Span, ...]
@@ -44,10 +46,38 @@ def evidence_block(diagnosis: Diagnosis) -> Iterator[Block]:
             span(f" {citation.source}: "),
             outside(short(citation.finding)),
         ]
+        if citation.quote:
+            line += [span(" — quoted: "), Span(text=short(citation.quote), code=True, untrusted=True)]
+        if citation.outsider_writable:
+            line.append(strong(" (an outsider can write this)"))
         if citation.link:
             line += [span(" "), Span(text="open", link=citation.link)]
         items.append(tuple(line))
     yield from bullets("Evidence", items)
+
+
+def model_block(diagnosis: Diagnosis) -> Iterator[Block]:
+    """What became of the model; nothing where none is configured."""
+    note = diagnosis.model
+    if note is None:
+        return
+    name = [span("the model "), outside(short(note.model))] if note.model else [span("a model")]
+    match note.state:
+        case ModelState.VERIFIED:
+            line = [strong("Written by "), *name, span(": its quotes are in the evidence, word for word.")]
+        case ModelState.AGREED:
+            line = [strong("Read by "), *name, span(": the rules' diagnosis stands.")]
+        case ModelState.UNVERIFIED:
+            line = [strong("Not verified: "), *name, span(" says something else. Nothing is offered for it.")]
+        case ModelState.FAILED:
+            line = [strong("By rules only: "), *name, span(" gave no answer.")]
+        case ModelState.SKIPPED:
+            line = [strong("By rules only: "), *name, span(" was not asked.")]
+    if note.reason:
+        line.append(outside(f" {sentence(short(note.reason))}"))
+    yield Paragraph(spans=tuple(line))
+    if note.said and note.state in (ModelState.UNVERIFIED, ModelState.AGREED):
+        yield Paragraph(spans=(strong("It said, unproved: "), outside(note.said[:_SAID])))
 
 
 def causes_block(diagnosis: Diagnosis) -> Iterator[Block]:

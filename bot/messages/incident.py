@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from bot.domain.alert import AlertStatus
 from bot.domain.diagnosis import Diagnosis, DiagnosisVerdict, Hypothesis
 from bot.domain.evidence import FactVerdict
@@ -15,6 +17,7 @@ from bot.messages.findings import (
     evidence_block,
     footer,
     gaps_block,
+    model_block,
     perspectives_block,
     recurrence_text,
     ruled_out_block,
@@ -151,6 +154,7 @@ def diagnosis_reply(
         blocks=(
             Paragraph(spans=(strong("Summary: "), outside(diagnosis.summary))),
             Fields(pairs=tuple(pairs)),
+            *model_block(diagnosis),
             *evidence_block(diagnosis),
             *causes_block(diagnosis),
             *perspectives_block(diagnosis),
@@ -164,6 +168,20 @@ def diagnosis_reply(
             footer(diagnosis),
         ),
         tone=Tone.MUTED if diagnosis.verdict is DiagnosisVerdict.INCONCLUSIVE else Tone.WARNING,
+    )
+
+
+def budget_reply(day: date) -> Message:
+    """Said once a day in each room: why diagnoses are shorter from now on."""
+    return Message(
+        title="The day's money for models is spent",
+        blocks=(
+            paragraph(
+                f"Until the end of {day.isoformat()} (UTC) incidents are investigated by rules only. Nothing "
+                "else changes. The limit is in the configuration, under model."
+            ),
+        ),
+        tone=Tone.WARNING,
     )
 
 

@@ -7,11 +7,13 @@ made from what they tell, so telling the same thing twice is impossible.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC
 
 from approvals.model import RequestState
 from bot.domain.alert import Severity
 from bot.domain.chat import ROOT_SLOT, Delivery, DeliveryOp
 from bot.domain.clock import Clock
+from bot.domain.diagnosis import Diagnosis
 from bot.domain.evidence import Evidence
 from bot.domain.ids import IncidentId
 from bot.domain.incident import IncidentState
@@ -25,6 +27,7 @@ from bot.messages.approval import (
     reminder_reply,
 )
 from bot.messages.incident import (
+    budget_reply,
     diagnosis_reply,
     remediation_reply,
     reopened_reply,
@@ -36,6 +39,8 @@ from bot.messages.view import IncidentView, RequestView
 from bot.ports import IncidentStore, Reading
 
 _MEMBERS = 20
+DAILY_BUDGET = "daily_budget"
+"""The kind of failure of a model that means: no more money today."""
 
 _Evidence = tuple[Evidence, ...]
 
@@ -146,6 +151,7 @@ class Announcing:
             run = view.diagnosis.run
             message = diagnosis_reply(view.diagnosis, incident, view.recurrence, calibration=view.calibration)
             yield self._reply(view, room, f"diagnosis:{run}", message)
+            yield from _budget(view, room, view.diagnosis)
         if view.remediation is not None:
             advice = remediation_reply(view.remediation, incident)
             if advice is not None:
@@ -197,6 +203,23 @@ class Announcing:
             message=message,
             incident_id=view.incident.id,
         )
+
+
+def _budget(view: IncidentView, room: str, diagnosis: Diagnosis) -> Iterator[Delivery]:
+    """That the day's money is gone, told by the first incident that met it: the key is the day's and the
+    room's, and the outbox takes each key once."""
+    if diagnosis.model is None or diagnosis.model.kind != DAILY_BUDGET:
+        return
+    day = diagnosis.at.astimezone(UTC).date()
+    key = f"budget:{day.isoformat()}:{room}"
+    yield Delivery(
+        key=key,
+        op=DeliveryOp.REPLY,
+        room=room,
+        slot=key,
+        message=budget_reply(day),
+        incident_id=view.incident.id,
+    )
 
 
 def _settled(item: RequestView) -> bool:

@@ -48,6 +48,7 @@ BOUNDARIES = {
     "bot/workflow/intake.py": 1,  # one alert
     "bot/evaluation/running.py": 1,  # one case
     "bot/cli/service.py": 1,  # the last one: said, then the process ends
+    "investigators/analyst/analyst.py": 1,  # a model that fails leaves the rules' diagnosis
     "investigators/registry.py": 1,  # one rule
     "bot/supervisor.py": 1,  # a broken stage of stopping must not keep the others from closing
     "bot/workflow/investigation.py": 1,  # one source or rule that breaks is a gap, not an end

@@ -10,6 +10,9 @@ from config.schema import LokiLabels
 from investigators.ports import Matcher, MatchOp
 from investigators.queries import LogQuery
 
+MAX_EXPRESSION = 2_000
+"""Characters."""
+
 
 def names_of(labels: LokiLabels) -> dict[str, str]:
     """What each label that we know is called here."""
@@ -46,6 +49,19 @@ def render(query: LogQuery, labels: LokiLabels) -> tuple[str, str | None]:
     for term in terms(pipeline):
         text += f" | {term}"
     return text, missed
+
+
+def as_written(expression: str) -> str:
+    """An expression somebody else wrote, if it asks for lines. Raises ValueError saying what it may be.
+
+    A query of lines begins with its stream selector; what begins otherwise counts or calculates.
+    """
+    text = expression.strip()
+    if len(text) > MAX_EXPRESSION:
+        raise ValueError(f"the expression is longer than {MAX_EXPRESSION} characters")
+    if not text.startswith("{"):
+        raise ValueError('the expression must begin with a stream selector, such as {app="cart"}')
+    return text
 
 
 def _any_case(matcher: Matcher) -> Matcher:

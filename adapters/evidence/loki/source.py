@@ -15,13 +15,13 @@ import orjson
 from adapters.evidence.asked import Asked
 from adapters.evidence.entries import Entry, excerpt_of, lines_of, nanoseconds, summary_of
 from adapters.evidence.http import Http, Malformed, Refused, base, json_of
-from adapters.evidence.loki.logql import names_of, render
+from adapters.evidence.loki.logql import as_written, names_of, render
 from adapters.evidence.loki.parse import parse_streams, warnings_of
 from adapters.evidence.paging import Backwards
 from bot.domain.clock import Clock, to_rfc3339
 from bot.domain.evidence import Evidence, Window
 from config.schema import LokiSource
-from investigators.queries import LogQuery, Query
+from investigators.queries import LogExpressionQuery, LogQuery, Query
 
 
 class LokiLogs:
@@ -29,7 +29,7 @@ class LokiLogs:
 
     def __init__(self, config: LokiSource, session: aiohttp.ClientSession, clock: Clock) -> None:
         self.name = config.name
-        self.answers: frozenset[type[Query]] = frozenset({LogQuery})
+        self.answers: frozenset[type[Query]] = frozenset({LogQuery, LogExpressionQuery})
         self._config = config
         self._names = names_of(config.labels)
         self._clock = clock
@@ -40,14 +40,16 @@ class LokiLogs:
         self._http = Http(config.url, session, timeout=config.timeout, auth=config.auth, headers=headers)
 
     def covers(self, query: Query) -> bool:
+        if isinstance(query, LogExpressionQuery):
+            return True
         return isinstance(query, LogQuery) and bool(query.matchers)
 
     def command(self, query: Query, window: Window) -> str | None:
         """A logcli line (ships with Loki)."""
-        if not isinstance(query, LogQuery):
+        if not isinstance(query, LogQuery | LogExpressionQuery):
             return None
         try:
-            text, _ = render(query, self._config.labels)
+            text, _ = self._rendered(query)
         except ValueError as error:
             return f"# no LogQL for this: {error}"
         tenant = "" if self._config.tenant is None else f"--org-id={shlex.quote(self._config.tenant)} "
@@ -59,13 +61,13 @@ class LokiLogs:
     async def ask(self, query: Query, window: Window, subject: str) -> Evidence:
         """The last lines of the window; asked for a healthy time, of the window given."""
         text, missed, problem = query.kind, None, None
-        if not isinstance(query, LogQuery):
+        if not isinstance(query, LogQuery | LogExpressionQuery):
             problem = f"{self.name} does not answer {query.kind}"
         elif window.length <= timedelta(0):
             problem = "the window is empty"
         else:
             try:
-                text, missed = render(query, self._config.labels)
+                text, missed = self._rendered(query)
             except ValueError as error:
                 problem = str(error)
         asked = Asked(
@@ -78,7 +80,7 @@ class LokiLogs:
             link=None if problem else self._link(text, window),
             manual=self.command(query, window),
         )
-        if problem is not None or not isinstance(query, LogQuery):
+        if problem is not None or not isinstance(query, LogQuery | LogExpressionQuery):
             return asked.failed(problem or "")
         reading = _Reading(self._http, text, window, self._limit(query), self._config, self._names)
         try:
@@ -91,7 +93,12 @@ class LokiLogs:
             return asked.empty("no such lines", notes)
         return asked.found(summary_of(lines), excerpt_of(lines), lines=lines, notes=notes)
 
-    def _limit(self, query: LogQuery) -> int:
+    def _rendered(self, query: LogQuery | LogExpressionQuery) -> tuple[str, str | None]:
+        if isinstance(query, LogExpressionQuery):
+            return as_written(query.expression), None
+        return render(query, self._config.labels)
+
+    def _limit(self, query: LogQuery | LogExpressionQuery) -> int:
         return max(1, min(query.limit, self._config.max_lines))
 
     def _link(self, text: str, window: Window) -> str | None:

@@ -20,6 +20,7 @@ from investigators.ports import MetricQuery
 from investigators.queries import (
     ChangeQuery,
     GraphQuery,
+    LogExpressionQuery,
     LogQuery,
     ObjectQuery,
     PastQuery,
@@ -44,6 +45,7 @@ _HOST_TABLES = {
 _PARTS: Mapping[str, str] = {
     SurveyQuery.kind: "metrics",
     LogQuery.kind: "logs",
+    LogExpressionQuery.kind: "logs",
     ObjectQuery.kind: "kubernetes",
     PodLogQuery.kind: "kubernetes",
     SpanQuery.kind: "traces",
@@ -95,7 +97,7 @@ class Parts:
         match query:
             case SurveyQuery():
                 self._series(f"{base}metrics/samples.csv", evidence.series)
-            case LogQuery():
+            case LogQuery() | LogExpressionQuery():
                 self._add(f"{base}logs/lines.jsonl", _log_records(evidence.lines))
             case SpanQuery():
                 self._add(f"{base}spans/spans.jsonl", [_span(span) for span in evidence.spans])

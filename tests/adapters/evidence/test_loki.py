@@ -20,7 +20,7 @@ from adapters.evidence.loki.logql import render
 from bot.domain.evidence import Evidence, EvidenceStatus, Window
 from config.schema import HttpAuth, LokiLabels, LokiSource
 from investigators.ports import Matcher, MatchOp
-from investigators.queries import LogQuery
+from investigators.queries import LogExpressionQuery, LogQuery
 from tests.contracts.evidence_contract import check_evidence
 from tests.contracts.source_contract import check_source
 from tests.fakes.evidence import NOW, FixedClock
@@ -428,3 +428,28 @@ async def test_the_command_asks_the_same_and_the_link_opens_it() -> None:
 async def test_without_a_grafana_there_is_no_link() -> None:
     async with world(stocked()) as logs:
         assert (await asked(logs)).link is None
+
+
+async def test_an_expression_of_lines_is_asked_as_it_was_written() -> None:
+    server = stocked()
+    async with world(server) as logs:
+        query = LogExpressionQuery(expression=' {service_name="cart"} |~ "line" ', limit=3)
+        assert logs.covers(query)
+        evidence = await logs.ask(query, WINDOW, "cart")
+        assert '{service_name="cart"} |~ "line"' in (logs.command(query, WINDOW) or "")
+    check_evidence(evidence, kind="log.expression", source="loki")
+    assert evidence.status is EvidenceStatus.OK
+    assert len(evidence.lines) == 3
+    assert evidence.outsider_writable
+
+
+@pytest.mark.parametrize(
+    "expression", ["sum(rate({app='cart'}[5m]))", "", "vector(1)", '{app="' + "x" * 2_000 + '"}']
+)
+async def test_an_expression_that_is_no_question_for_lines_is_not_asked(expression: str) -> None:
+    server = stocked()
+    async with world(server) as logs:
+        evidence = await logs.ask(LogExpressionQuery(expression=expression), WINDOW, "cart")
+    assert evidence.status is EvidenceStatus.FAILED
+    assert "expression" in (evidence.reason or "")
+    assert server.asked == []

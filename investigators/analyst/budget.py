@@ -1,0 +1,130 @@
+"""What one investigation may cost: asked before every call, settled after it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+
+from bot.domain.clock import Clock
+from bot.domain.errors import Unavailable
+from investigators.analyst.ports import FailureKind, Limits, ModelFailure, Purse, Reservation, Usage
+
+
+class Budget:
+    """The limits of one investigation and the day's money; a ``Spending`` for all its conversations.
+
+    ``wall`` is what is left of the time from now on.
+    """
+
+    def __init__(self, limits: Limits, purse: Purse | None, clock: Clock, wall: timedelta) -> None:
+        self._limits = limits
+        self._purse = purse
+        self._clock = clock
+        self._end = clock.now() + wall
+        self._held_usd = Decimal(0)
+        self._held_tokens = 0
+        self._spent_usd = Decimal(0)
+        self._price_known = True
+        self.usage = Usage()
+        self.turns = 0
+        self.tool_calls = 0
+
+    @property
+    def usd(self) -> Decimal | None:
+        """What was spent; None where the price of any call is not known, or whether it was answered."""
+        return self._spent_usd if self._price_known and not self._held_tokens else None
+
+    @property
+    def left(self) -> timedelta:
+        """Of the time."""
+        return self._end - self._clock.now()
+
+    @property
+    def turns_left(self) -> int:
+        return max(0, self._limits.turns - self.turns)
+
+    def begin_turn(self) -> None:
+        """Raises ModelFailure where no turn is left."""
+        if self.turns_left == 0:
+            raise ModelFailure(FailureKind.BUDGET, f"its {self._limits.turns} turns are used up")
+        self.turns += 1
+
+    @property
+    def tools_left(self) -> int:
+        return max(0, self._limits.tool_calls - self.tool_calls)
+
+    async def reserve(self, usd: Decimal | None, tokens: int) -> Reservation:
+        """Raises ModelFailure; nothing is taken then."""
+        limits = self._limits
+        if self.left <= timedelta(0):
+            raise ModelFailure(FailureKind.TIMEOUT, f"no answer within {limits.wall.total_seconds():g} s")
+        if self.usage.total + self._held_tokens + tokens > limits.tokens:
+            raise ModelFailure(
+                FailureKind.BUDGET, f"the next call could pass the limit of {limits.tokens} tokens"
+            )
+        if usd is not None and limits.usd is not None and self._committed + usd > limits.usd:
+            raise ModelFailure(
+                FailureKind.BUDGET, f"the next call could pass the limit of {limits.usd} USD an investigation"
+            )
+        held = usd or Decimal(0)
+        self._held_usd += held
+        self._held_tokens += tokens
+        try:
+            taking = await self._taken(usd)
+        except BaseException:
+            self._held_usd -= held
+            self._held_tokens -= tokens
+            raise
+        return _Held(budget=self, usd=usd, tokens=tokens, taking=taking)
+
+    @property
+    def _committed(self) -> Decimal:
+        return self._spent_usd + self._held_usd
+
+    async def _taken(self, usd: Decimal | None) -> str | None:
+        limit = self._limits.usd_per_day
+        if usd is None or limit is None or self._purse is None:
+            return None
+        try:
+            taking = await self._purse.take(usd, limit)
+        except Unavailable:
+            raise ModelFailure(
+                FailureKind.BUDGET, "what is left of the day's money could not be read"
+            ) from None
+        if taking is None:
+            raise ModelFailure(FailureKind.DAILY_BUDGET, f"the limit of {limit} USD a day is reached")
+        return taking
+
+    async def settle(self, held: _Held, usd: Decimal | None, usage: Usage) -> None:
+        self._held_usd -= held.usd or Decimal(0)
+        self._held_tokens -= held.tokens
+        self.usage += usage
+        if usd is None:
+            # What is not known counts as all that was reserved.
+            self._price_known = False
+            self._spent_usd += held.usd or Decimal(0)
+            return
+        self._spent_usd += usd
+        if held.taking is None or self._purse is None or held.usd is None or usd >= held.usd:
+            return
+        try:
+            await self._purse.give_back(held.taking, held.usd - usd)
+        except Unavailable:
+            # It counts as spent: the day ends a little sooner.
+            return
+
+
+@dataclass(slots=True, kw_only=True)
+class _Held:
+    budget: Budget
+    usd: Decimal | None
+    tokens: int
+    taking: str | None
+    settled: bool = False
+
+    async def settle(self, usd: Decimal | None, usage: Usage) -> None:
+        """Only the first time counts."""
+        if not self.settled:
+            self.settled = True
+            await self.budget.settle(self, usd, usage)
