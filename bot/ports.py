@@ -25,6 +25,7 @@ from bot.domain.message import Message
 from bot.domain.outcome import Execution, Outcome
 from bot.domain.past import PastIncident, Recurrence
 from bot.domain.proposal import Proposal, Remediation
+from bot.questions import AskedChanges, AskedRows
 
 __all__ = [
     "AlertSink",
@@ -56,6 +57,7 @@ class JobKind(StrEnum):
     DELIVER = "deliver"
     INBOUND = "inbound"
     HEARTBEAT = "heartbeat"
+    ASK = "ask"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +74,7 @@ class PendingJob:
     due_at: datetime | None = None
 
 
-class Reading(Protocol):
+class Reading(AskedRows, Protocol):
     """Queries over one consistent snapshot."""
 
     async def incident(self, incident_id: IncidentId) -> Incident | None: ...
@@ -197,7 +199,7 @@ class Reading(Protocol):
     async def switch(self) -> Switch: ...
 
 
-class Transaction(Reading, Protocol):
+class Transaction(Reading, AskedChanges, Protocol):
     """One atomic change. Leaving the context commits; an exception or a cancellation rolls back."""
 
     async def add_incident(self, incident: Incident) -> Incident:

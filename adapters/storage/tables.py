@@ -299,6 +299,41 @@ slots = Table(
 )
 Index("ix_slots_message", slots.c.message_id, slots.c.platform_room, slots.c.platform)
 
+questions = Table(
+    "questions",
+    metadata,
+    _sequence(),
+    Column("id", Text, nullable=False, unique=True),
+    _reference("incident_id", "incidents.id"),
+    _text("asked_by"),
+    _text("platform"),
+    _text("event_id"),
+    _text("state"),
+    _text("asked_at"),
+    _text("body"),
+    UniqueConstraint("platform", "event_id"),
+)
+Index("ix_questions_incident", questions.c.incident_id, questions.c.seq)
+Index("ix_questions_person", questions.c.asked_by, questions.c.asked_at)
+Index("ix_questions_pending", questions.c.seq, sqlite_where=text("state = 'pending'"))
+
+wishes = Table(
+    "wishes",
+    metadata,
+    _sequence(),
+    Column("id", Text, nullable=False, unique=True),
+    _reference("incident_id", "incidents.id"),
+    _text("requested_by"),
+    _text("platform"),
+    _text("event_id"),
+    _text("state"),
+    _text("asked_at"),
+    _text("body"),
+    UniqueConstraint("platform", "event_id"),
+)
+Index("ix_wishes_person", wishes.c.requested_by, wishes.c.asked_at)
+Index("ix_wishes_open", wishes.c.incident_id, wishes.c.seq, sqlite_where=text("state = 'open'"))
+
 edges = Table(
     "edges",
     metadata,
