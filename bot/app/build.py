@@ -29,10 +29,12 @@ from approvals.document import RiskSettings
 from approvals.gate import Gate
 from approvals.ledger import Entry
 from bot.app.acting import Keys, build_gate, build_inspectors, build_policy, load_keys, may_execute
+from bot.app.answering import build_answerer
 from bot.app.chats import bind_rooms, open_chats
 from bot.app.evidence import open_investigator
 from bot.app.seams import Seams
 from bot.app.wiring import approval_settings, directory, grouping, router, verification
+from bot.commands.asking import Asking
 from bot.commands.emoji import Glyphs
 from bot.commands.handlers import Handlers
 from bot.commands.inbound import HandlingInbound
@@ -42,6 +44,7 @@ from bot.ports import Chat, JobKind
 from bot.supervisor import Stage, run_until, stop_in_stages
 from bot.telemetry import Metrics
 from bot.workflow.announcement import Announcing
+from bot.workflow.asking import AnsweringQuestions
 from bot.workflow.calibration import withdraw_offers
 from bot.workflow.checkpointing import Checkpointing
 from bot.workflow.delivery import Delivering, Rooms
@@ -50,10 +53,12 @@ from bot.workflow.expiry import Expiring, Reminding
 from bot.workflow.heartbeats import AgingOut, WatchingHeartbeats
 from bot.workflow.intake import Intake
 from bot.workflow.investigation import Investigating
+from bot.workflow.proposing import Proposing
 from bot.workflow.proving import prove_ledger
 from bot.workflow.remediation import Remediating
 from bot.workflow.reviewing import Reviewing
 from bot.workflow.verification import Verifying
+from bot.workflow.wishing import Wishing
 from config.dump import config_digest
 from config.schema import Config
 from investigators.ports import Investigator
@@ -73,6 +78,7 @@ CONCURRENCY: Mapping[JobKind, int] = {
     JobKind.VERIFY: 4,
     JobKind.EXPIRE: 4,
     JobKind.REMIND: 4,
+    JobKind.ASK: 2,
 }
 """How many jobs of a kind run side by side. One where order matters: the inbox and the outbox pump."""
 
@@ -260,9 +266,10 @@ class _Work:
             seams.on_error,
             calibration=calibration,
         )
-        self._remediating = Remediating(
+        catalogue = builtin_catalogue()
+        proposing = Proposing(
             store,
-            builtin_catalogue(),
+            catalogue,
             inspectors,
             policy,
             risk,
@@ -271,6 +278,16 @@ class _Work:
             clock,
             token,
             execution_enabled=may_execute(config),
+        )
+        self._remediating = Remediating(store, proposing, catalogue, inspectors, calibration=calibration)
+        self._wishing = Wishing(store, proposing, clock, calibration=calibration)
+        self._answering = AnsweringQuestions(
+            store,
+            build_answerer(seams),
+            catalogue,
+            clock,
+            config.evidence.deadline,
+            seams.on_error,
             calibration=calibration,
         )
         self._executing = Executing(store, self.gate.open, Recovering(store, clock), schedule, metrics)
@@ -282,7 +299,14 @@ class _Work:
         self._inbound = HandlingInbound(
             store,
             store,
-            Handlers(reviewing, store, people, clock, calibration=calibration),
+            Handlers(
+                reviewing,
+                store,
+                people,
+                clock,
+                Asking(catalogue, clock, calibration=calibration),
+                calibration=calibration,
+            ),
             reviewing,
             people,
             rooms,
@@ -299,7 +323,7 @@ class _Work:
         return {
             JobKind.INTAKE: self._intake.run,
             JobKind.INVESTIGATE: self._investigating.run,
-            JobKind.REMEDIATE: self._remediating.run,
+            JobKind.REMEDIATE: self._remediate,
             JobKind.EXECUTE: self._executing.run,
             JobKind.VERIFY: self._verifying.run,
             JobKind.EXPIRE: self._expiring.run,
@@ -308,7 +332,12 @@ class _Work:
             JobKind.DELIVER: self._delivering.run,
             JobKind.INBOUND: self._inbound.run,
             JobKind.HEARTBEAT: self.heartbeats.run,
+            JobKind.ASK: self._answering.run,
         }
+
+    async def _remediate(self, subject: str) -> None:
+        await self._remediating.run(subject)
+        await self._wishing.run(subject)
 
 
 async def _recover(config: Config, seams: Seams, store: SqlStore, queue: LocalQueue, work: _Work) -> None:

@@ -13,7 +13,7 @@ from bot.domain.clock import Clock, SystemClock
 from bot.domain.ids import RandomToken
 from bot.ports import Chat
 from config.schema import Config
-from investigators.ports import Investigator
+from investigators.ports import Answerer, Investigator
 
 
 def _same_store(store: SqlStore) -> SqlStore:
@@ -39,6 +39,7 @@ class Seams:
     token: RandomToken = secrets.token_hex
     open_chats: OpenChats | None = None
     investigator: Investigator | None = None
+    answerer: Answerer | None = None
     acting: Mapping[str, tuple[Inspector, Executor]] | None = None
     wrap_store: Callable[[SqlStore], SqlStore] = _same_store
     on_error: Callable[[Exception], None] = _raise_nothing

@@ -24,6 +24,7 @@ from bot.domain.incident import IncidentState
 from bot.ports import Chat
 from config.loader import loads
 from config.schema import Config
+from tests.fakes.answerer import ScriptedAnswerer
 from tests.fakes.investigator import ScriptedInvestigator
 from tests.fakes.room import Room, RoomChat, RoomMessage
 from tests.fakes.target import FileExecutor, FileInspector, FileTarget
@@ -89,6 +90,7 @@ class World:
     verify: str = "[200ms, 600ms, 1500ms, 3s, 6s, 15s, 40s]"
     open_chats: OpenChats | None = None
     wrap_store: Callable[[SqlStore], Any] = lambda store: store
+    answerer: ScriptedAnswerer | None = None
     really: bool = False
     app: App | None = None
     errors: list[Exception] = field(default_factory=list)
@@ -140,6 +142,7 @@ class World:
             open_chats=self.open_chats or self._open_chats,
             wrap_store=self.wrap_store,
             investigator=None if self.really else self.investigator,
+            answerer=self.answerer,
             acting={self.acting: (self.inspector, self.executor)} if executors else None,
             on_error=self.errors.append,
         )
