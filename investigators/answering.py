@@ -99,7 +99,7 @@ def answer_by_rules(question: Question, preface: str = NO_MODEL) -> Answered:
     findings = list(_findings(question))
     ranked = _ranked(_words(asked), findings)
     said = {line for line, _ in direct}
-    cited: dict[EvidenceId, str] = {}
+    cited: list[tuple[EvidenceId, str]] = []
     lines: list[str] = [line for line, _ in direct]
     known = _known(question)
     for _, ids in direct:
@@ -112,7 +112,7 @@ def answer_by_rules(question: Question, preface: str = NO_MODEL) -> Answered:
             _cite(cited, one.evidence_ids, one.text)
         elif len(lines) < _SAID + len(direct):
             lines.append(one.text)
-    citations = tuple(_citations(question.evidence, question.diagnosis, cited))
+    citations = tuple(_citations(question.evidence, cited))
     if not lines and not citations:
         lines = [_NOTHING, *([question.diagnosis.summary] if question.diagnosis is not None else [])]
     return Answered(text="\n".join((preface, *lines, _WHERE_ELSE)), citations=citations)
@@ -126,18 +126,17 @@ def _known(question: Question) -> dict[EvidenceId, str]:
     return said
 
 
-def _cite(cited: dict[EvidenceId, str], ids: Sequence[EvidenceId], text: str) -> None:
-    """One line for each evidence, so that the list does not say the same thing of one source thrice."""
+def _cite(cited: list[tuple[EvidenceId, str]], ids: Sequence[EvidenceId], text: str) -> None:
+    """A few lines of each evidence, so that one of them does not take all the room."""
     for identity in ids[:1]:
-        if len(cited) < _CITED:
-            cited.setdefault(identity, text)
+        of_it = sum(known == identity for known, _ in cited)
+        if len(cited) < _CITED and of_it < _LINES_EACH and (identity, text) not in cited:
+            cited.append((identity, text))
 
 
-def _citations(
-    evidence: Sequence[Evidence], diagnosis: Diagnosis | None, cited: dict[EvidenceId, str]
-) -> Iterator[Citation]:
+def _citations(evidence: Sequence[Evidence], cited: Sequence[tuple[EvidenceId, str]]) -> Iterator[Citation]:
     known = {one.id: one for one in evidence}
-    for identity, finding in cited.items():
+    for identity, finding in cited:
         one = known.get(identity)
         if one is not None:
             yield Citation(
@@ -275,7 +274,10 @@ def _of_diagnosis(diagnosis: Diagnosis) -> Iterator[_Finding]:
             yield _finding(fact.detail, fact.evidence_ids, f"{fact.subject} {fact.kind}")
     for one in diagnosis.hypotheses:
         about = f"{one.object} {one.fault} {title_of(one.fault)}"
-        yield _finding(f"Considered ({one.score:.2f}): {one.statement}", one.evidence_ids, about)
+        why = (
+            f" — refuted: {one.refuted_by}" if one.refuted_by else f" — {one.lost_to}" if one.lost_to else ""
+        )
+        yield _finding(f"Considered ({one.score:.2f}): {one.statement}{why}", one.evidence_ids, about)
     for line in diagnosis.ruled_out:
         yield _finding(f"Ruled out: {line}")
     for gap in diagnosis.gaps:

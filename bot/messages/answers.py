@@ -88,9 +88,14 @@ def _model(note: ModelNote | None) -> Iterator[Block]:
     if note is None:
         return
     match note.state:
-        case ModelState.VERIFIED | ModelState.AGREED:
+        case ModelState.VERIFIED:
             if note.reason:
-                yield Paragraph(spans=(strong("Doubted: "), outside(short(note.reason))))
+                yield Paragraph(spans=(strong("But: "), outside(short(note.reason))))
+        case ModelState.AGREED:
+            if note.reason:
+                yield Paragraph(
+                    spans=(strong("To know it, a model would need: "), outside(short(note.reason)))
+                )
         case ModelState.UNVERIFIED:
             said = strong("A model said more, which could not be verified: ")
             yield Paragraph(spans=(said, outside(short(note.reason))))
@@ -121,12 +126,9 @@ def _call(action: str, params: Mapping[str, str | int], *, end: str = "") -> tup
 
 
 def _footer(answer: Answer) -> str:
-    who = "by rules" if answer.note is None or not _spoke(answer.note) else f"by {answer.note.model}"
+    note = answer.note
+    who = f"by {note.model}" if note is not None and note.state is ModelState.VERIFIED else "by rules"
     return f"{who} · {answer.cost.seconds:.1f} s{_price(answer.cost)}"
-
-
-def _spoke(note: ModelNote) -> bool:
-    return note.state in (ModelState.VERIFIED, ModelState.AGREED)
 
 
 def _price(cost: Cost) -> str:

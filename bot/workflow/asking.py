@@ -40,7 +40,6 @@ _EARLIER = 5
 """Questions of before that an answerer is told."""
 _GRACE = timedelta(seconds=10)
 """Beyond the answerer's own deadline, for a source that ignores cancellation."""
-_SURE = frozenset({ModelState.VERIFIED, ModelState.AGREED})
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -165,7 +164,7 @@ class AnsweringQuestions:
         if suggestion is None or self._calibration:
             return None
         spec = self._catalogue.get(suggestion.action)
-        if spec is None or answered.note is None or answered.note.state not in _SURE:
+        if spec is None or answered.note is None or answered.note.state is not ModelState.VERIFIED:
             return None
         try:
             return replace(suggestion, params=spec.check_params(suggestion.params))
