@@ -14,7 +14,7 @@ from math import fsum, log
 
 from bot.domain.alert import AlertStatus
 from bot.domain.diagnosis import Citation, Diagnosis, Hypothesis
-from bot.domain.evidence import Evidence, EvidenceStatus, FactVerdict
+from bot.domain.evidence import Evidence, EvidenceStatus, Fact, FactVerdict
 from bot.domain.ids import EvidenceId
 from bot.domain.incident import IncidentState
 from investigators.ports import Answered, Question
@@ -26,6 +26,8 @@ _WHERE_ELSE = "The whole diagnosis: why. The incident with its alerts: show. To 
 
 _CITED = 6
 _SAID = 6
+_DIRECT = 8
+"""Lines of each kind."""
 _LINES_EACH = 2
 _LONG = 300
 _LEAST = 0.25
@@ -62,8 +64,8 @@ _SAME = {
     "logs": "log",
     "dns": "dns",
 }
-_ASKS_WHY_NOT = re.compile(
-    r"\b(?:why not|why isn'?t|isn'?t it|couldn'?t it be|could it (?:not )?be|ruled? out)\b"
+_ASKS_WHETHER = re.compile(
+    r"\b(?:why not|why isn'?t|is(?:n'?t)? (?:it|this|that)|could(?:n'?t)? it (?:not )?be|ruled? out)\b"
 )
 _ASKS_CHANGES = re.compile(r"\b(?:chang(?:e|es|ed)|deploy\w*|releas\w+|roll(?:out|ed out)|commit\w*)\b")
 _ASKS_SINCE = re.compile(r"\b(?:since when|when did|how long|what time|when was|begin|began|start(?:ed)?)\b")
@@ -95,9 +97,11 @@ class RulesAnswerer:
 def answer_by_rules(question: Question, preface: str = NO_MODEL) -> Answered:
     """The same answer for the same rows and words. ``preface`` says why no model answers."""
     asked = question.text.lower()
-    direct = list(_direct(question, asked))
-    findings = list(_findings(question))
-    ranked = _ranked(_words(asked), findings)
+    direct = list(dict.fromkeys(_direct(question, asked)))[:_DIRECT]
+    words = _words(asked)
+    ranked = _ranked(words, list(_findings(question)))
+    if _ASKS_WHETHER.search(asked):
+        ranked = [*_absences(question.diagnosis, words), *ranked]
     said = {line for line, _ in direct}
     cited: list[tuple[EvidenceId, str]] = []
     lines: list[str] = [line for line, _ in direct]
@@ -129,8 +133,9 @@ def _known(question: Question) -> dict[EvidenceId, str]:
 def _cite(cited: list[tuple[EvidenceId, str]], ids: Sequence[EvidenceId], text: str) -> None:
     """A few lines of each evidence, so that one of them does not take all the room."""
     for identity in ids[:1]:
-        of_it = sum(known == identity for known, _ in cited)
-        if len(cited) < _CITED and of_it < _LINES_EACH and (identity, text) not in cited:
+        of_it = [said for known, said in cited if known == identity]
+        told = any(text in said or said in text for said in of_it)
+        if text and len(cited) < _CITED and len(of_it) < _LINES_EACH and not told:
             cited.append((identity, text))
 
 
@@ -162,12 +167,12 @@ def _direct(question: Question, asked: str) -> Iterator[_Line]:
     if diagnosis is None:
         yield "There is no diagnosis yet, only the alert.", ()
         return
-    why_not = _ASKS_WHY_NOT.search(asked)
-    if why_not:
-        yield from _why_not(diagnosis, _words(asked))
+    whether = _ASKS_WHETHER.search(asked) and not _ASKS_OVER.search(asked)
+    if whether:
+        yield from _whether(diagnosis, _words(asked))
     if _ASKS_CHANGES.search(asked):
         yield from _changes(diagnosis)
-    elif _ASKS_CAUSE.search(asked) and not why_not:
+    elif _ASKS_CAUSE.search(asked) and not whether:
         yield _cause(diagnosis)
     if _ASKS_HELP.search(asked):
         yield from _help(diagnosis)
@@ -199,19 +204,14 @@ def _cause(diagnosis: Diagnosis) -> _Line:
     return f"{diagnosis.summary} (confidence {diagnosis.band.value})", ids
 
 
-def _why_not(diagnosis: Diagnosis, words: Counter[str]) -> Iterator[_Line]:
-    found = False
-    for one in diagnosis.hypotheses[1 if diagnosis.root_cause is not None else 0 :]:
+def _whether(diagnosis: Diagnosis, words: Counter[str]) -> Iterator[_Line]:
+    """What was concluded about what the words name: that it is it, that it lost, or that it was ruled out."""
+    found = bool(_absences(diagnosis, words))
+    for number, one in enumerate(diagnosis.hypotheses):
         if words.keys() & _set(f"{one.object} {one.object_kind} {one.fault} {title_of(one.fault)}"):
             found = True
-            yield _lost(one), one.evidence_ids
-    for fact in diagnosis.facts:
-        if fact.verdict is FactVerdict.ABSENT and words.keys() & _set(f"{fact.subject} {fact.kind}"):
-            found = True
-            yield (
-                f"Looked at and not so: {title_of(fact.kind)} at {fact.subject}. {fact.detail}".strip(),
-                (fact.evidence_ids),
-            )
+            likeliest = number == 0 and diagnosis.root_cause is not None
+            yield _cause(diagnosis) if likeliest else (_lost(one), one.evidence_ids)
     for line in diagnosis.ruled_out:
         if words.keys() & _set(line):
             found = True
@@ -221,6 +221,23 @@ def _why_not(diagnosis: Diagnosis, words: Counter[str]) -> Iterator[_Line]:
             "Nothing that was considered or ruled out goes by that name: it may not have been looked at.",
             (),
         )
+
+
+def _absences(diagnosis: Diagnosis | None, words: Counter[str]) -> list[_Finding]:
+    """Of what the words name, that which was looked at and is not so."""
+    facts = () if diagnosis is None else diagnosis.facts
+    absent = [one for one in facts if one.verdict is FactVerdict.ABSENT]
+    return [
+        _finding(_absent(one), one.evidence_ids) for one in absent if words.keys() & _set(_about_fact(one))
+    ]
+
+
+def _about_fact(fact: Fact) -> str:
+    return f"{fact.subject} {fact.kind} {title_of(fact.kind)}"
+
+
+def _absent(fact: Fact) -> str:
+    return f"Looked at and not so: {title_of(fact.kind)} at {fact.subject}. {fact.detail}".strip()
 
 
 def _lost(one: Hypothesis) -> str:
@@ -254,6 +271,7 @@ def _help(diagnosis: Diagnosis) -> Iterator[_Line]:
 
 
 def _findings(question: Question) -> Iterator[_Finding]:
+    words = _words(question.text.lower())
     if question.diagnosis is not None:
         yield from _of_diagnosis(question.diagnosis)
     for one in question.evidence:
@@ -262,7 +280,7 @@ def _findings(question: Question) -> Iterator[_Finding]:
             yield _finding(f"{one.source} did not answer: {one.reason or one.summary}", (), about)
             continue
         yield _finding(f"{one.subject}: {one.summary}" if one.subject else one.summary, (one.id,), about)
-        for line in _telling(one, _words(question.text.lower())):
+        for line in _telling(one, words):
             yield _finding(line, (one.id,), about)
 
 
@@ -270,8 +288,10 @@ def _of_diagnosis(diagnosis: Diagnosis) -> Iterator[_Finding]:
     for citation in diagnosis.citations:
         yield _finding(citation.finding, (citation.evidence_id,))
     for fact in diagnosis.facts:
-        if fact.detail and fact.verdict is not FactVerdict.UNKNOWN:
-            yield _finding(fact.detail, fact.evidence_ids, f"{fact.subject} {fact.kind}")
+        if fact.verdict is FactVerdict.ABSENT:
+            yield _finding(_absent(fact), fact.evidence_ids, _about_fact(fact))
+        elif fact.detail and fact.verdict is FactVerdict.FOUND:
+            yield _finding(fact.detail, fact.evidence_ids, _about_fact(fact))
     for one in diagnosis.hypotheses:
         about = f"{one.object} {one.fault} {title_of(one.fault)}"
         why = (
@@ -293,7 +313,12 @@ def _of_diagnosis(diagnosis: Diagnosis) -> Iterator[_Finding]:
 
 def _telling(evidence: Evidence, words: Counter[str]) -> Iterator[str]:
     """Its few lines that meet most of the words."""
-    met = [(len(words.keys() & _set(line.text)), number) for number, line in enumerate(evidence.lines)]
+    met = [
+        (len(words.keys() & _set(line.text)), number)
+        for number, line in enumerate(evidence.lines)
+        # Far cheaper than taking thousands of lines apart of which none holds a word.
+        if any(word in line.text.lower() for word in words)
+    ]
     best = sorted((found for found in met if found[0]), key=lambda found: (-found[0], found[1]))
     for _, number in best[:_LINES_EACH]:
         yield evidence.lines[number].text

@@ -35,6 +35,8 @@ def said(answer: Answered) -> str:
         ("what can we do?", "The diagnosis suggests process.restart for cart: a restart frees the memory"),
         ("what can we do?", "Suggested step: Restart cart"),
         ("what about cache eviction?", "ERROR cache eviction failed: the allocator is full"),
+        ("is it a leak?", "cart: memory keeps growing, as with a leak. (confidence high)"),
+        ("is it the database?", "refuted: it answers within 3 ms"),
         ("how is orders-db?", "the database answers within 3 ms"),
         ("how is orders-db?", "Considered (0.30): queries of cart wait — refuted: it answers within 3 ms"),
         ("and the pods?", "Not known: pods of cart: no answer within 5 s (look yourself: kubectl get pods)"),
