@@ -32,7 +32,9 @@ _EACH: tuple[tuple[JobKind, Select[tuple[str]]], ...] = (
     (JobKind.REMEDIATE, _live.where(incidents.c.state == "failed")),
     (
         JobKind.REMEDIATE,
-        select(wishes.c.incident_id).where(text("wishes.state = 'open'")).order_by(wishes.c.seq),
+        select(wishes.c.incident_id)
+        .where(text("wishes.state = 'open'"))
+        .order_by(wishes.c.incident_id, wishes.c.seq),
     ),
     (
         JobKind.ASK,
