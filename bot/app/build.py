@@ -29,12 +29,11 @@ from approvals.document import RiskSettings
 from approvals.gate import Gate
 from approvals.ledger import Entry
 from bot.app.acting import Keys, build_gate, build_inspectors, build_policy, load_keys, may_execute
-from bot.app.answering import build_answerer
+from bot.app.answering import wire_asking
 from bot.app.chats import bind_rooms, open_chats
 from bot.app.evidence import open_investigator
 from bot.app.seams import Seams
 from bot.app.wiring import approval_settings, directory, grouping, router, verification
-from bot.commands.asking import Asking
 from bot.commands.emoji import Glyphs
 from bot.commands.handlers import Handlers
 from bot.commands.inbound import HandlingInbound
@@ -44,7 +43,6 @@ from bot.ports import Chat, JobKind
 from bot.supervisor import Stage, run_until, stop_in_stages
 from bot.telemetry import Metrics
 from bot.workflow.announcement import Announcing
-from bot.workflow.asking import AnsweringQuestions
 from bot.workflow.calibration import withdraw_offers
 from bot.workflow.checkpointing import Checkpointing
 from bot.workflow.delivery import Delivering, Rooms
@@ -58,7 +56,6 @@ from bot.workflow.proving import prove_ledger
 from bot.workflow.remediation import Remediating
 from bot.workflow.reviewing import Reviewing
 from bot.workflow.verification import Verifying
-from bot.workflow.wishing import Wishing
 from config.dump import config_digest
 from config.schema import Config
 from investigators.ports import Investigator
@@ -280,16 +277,7 @@ class _Work:
             execution_enabled=may_execute(config),
         )
         self._remediating = Remediating(store, proposing, catalogue, inspectors, calibration=calibration)
-        self._wishing = Wishing(store, proposing, clock, calibration=calibration)
-        self._answering = AnsweringQuestions(
-            store,
-            build_answerer(seams),
-            catalogue,
-            clock,
-            config.evidence.deadline,
-            seams.on_error,
-            calibration=calibration,
-        )
+        self._asked = wire_asking(config, seams, store, proposing, people, catalogue)
         self._executing = Executing(store, self.gate.open, Recovering(store, clock), schedule, metrics)
         self._verifying = Verifying(store, inspectors, schedule, clock)
         self._expiring = Expiring(store, clock)
@@ -304,7 +292,7 @@ class _Work:
                 store,
                 people,
                 clock,
-                Asking(catalogue, clock, calibration=calibration),
+                self._asked.commands,
                 calibration=calibration,
             ),
             reviewing,
@@ -332,12 +320,12 @@ class _Work:
             JobKind.DELIVER: self._delivering.run,
             JobKind.INBOUND: self._inbound.run,
             JobKind.HEARTBEAT: self.heartbeats.run,
-            JobKind.ASK: self._answering.run,
+            JobKind.ASK: self._asked.answering.run,
         }
 
     async def _remediate(self, subject: str) -> None:
         await self._remediating.run(subject)
-        await self._wishing.run(subject)
+        await self._asked.wishing.run(subject)
 
 
 async def _recover(config: Config, seams: Seams, store: SqlStore, queue: LocalQueue, work: _Work) -> None:

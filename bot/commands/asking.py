@@ -73,8 +73,7 @@ class Asking:
         self._limits = limits or AskLimits()
         self._calibration = calibration
 
-    async def ask(self, tx: Transaction, who: From, command: Ask, *, may_propose: bool) -> Message:
-        """``may_propose``: this person may ask for actions, too."""
+    async def ask(self, tx: Transaction, who: From, command: Ask) -> Message:
         name, text = command.incident, command.text
         incident = await _incident(tx, who, name)
         if incident is None and name is not None and who.thread_incident is not None:
@@ -102,7 +101,6 @@ class Asking:
             text=clean(text, limit=QUESTION_LENGTH),
             asked_at=now,
             place=who.place,
-            may_propose=may_propose,
         )
         if await tx.add_question(question):
             await tx.record(

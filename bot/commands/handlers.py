@@ -31,7 +31,7 @@ from bot.domain.audit import CommandRefused, SwitchTurned
 from bot.domain.chat import CommandReceived
 from bot.domain.clock import Clock
 from bot.domain.errors import InvalidTransition
-from bot.domain.ids import IncidentId
+from bot.domain.ids import IncidentId, PersonId
 from bot.domain.incident import Incident, Mode
 from bot.domain.message import Message
 from bot.domain.question import Place
@@ -104,6 +104,11 @@ def may(command: Command | type[Command], person: Person | None) -> bool:
     return bool(needed & person.roles)
 
 
+def may_propose(people: Directory, person_id: PersonId) -> bool:
+    """Whether that person may ask for actions as things stand, whatever they might when they asked."""
+    return may(Propose, next((person for person in people.people if person.id == person_id), None))
+
+
 class Handlers:
     """Answers commands."""
 
@@ -174,8 +179,7 @@ class Handlers:
         )
         if isinstance(command, Propose):
             return Answer(message=await self._asking.propose(tx, who, command))
-        may_propose = may(Propose, asked.person)
-        return Answer(message=await self._asking.ask(tx, who, command, may_propose=may_propose))
+        return Answer(message=await self._asking.ask(tx, who, command))
 
     async def _refuse(self, tx: Transaction, asked: Asked) -> Message:
         needed = ROLE_NEEDED[type(asked.command)]

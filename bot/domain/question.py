@@ -51,8 +51,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredQuestion:
-    """One question of one person, redacted. ``run`` is the investigation that it follows; ``may_propose``
-    whether that person may ask for actions, as it was when they asked."""
+    """One question of one person, redacted. ``run`` is the investigation that it follows."""
 
     id: QuestionId
     incident_id: IncidentId
@@ -63,7 +62,6 @@ class StoredQuestion:
     text: str
     asked_at: datetime
     place: Place
-    may_propose: bool = False
     state: QuestionState = QuestionState.PENDING
     answer: Answer | None = None
     ended_at: datetime | None = None

@@ -32,7 +32,7 @@ from bot.ports import IncidentStore, Reading, Transaction
 from bot.workflow.investigation import evidence_entry
 from bot.workflow.places import answer_at
 from bot.workflow.requests import UNDECIDED
-from bot.workflow.wishing import WISHABLE, add_wish, may_wish
+from bot.workflow.wishing import MayPropose, add_wish, may_wish
 from investigators.ports import Answered, Answerer, Case, Exchange, Question
 
 _ALERTS_SHOWN = 50
@@ -55,6 +55,7 @@ class AnsweringQuestions:
         clock: Clock,
         deadline: timedelta,
         on_error: Callable[[Exception], None],
+        may_propose: MayPropose,
         *,
         calibration: bool = False,
     ) -> None:
@@ -64,6 +65,7 @@ class AnsweringQuestions:
         self._clock = clock
         self._deadline = deadline + _GRACE
         self._on_error = on_error
+        self._may_propose = may_propose
         self._calibration = calibration
 
     async def run(self, subject: str) -> None:
@@ -180,7 +182,7 @@ class AnsweringQuestions:
     ) -> Wish | None:
         """The suggestion as the asker's wish, where they might have written it themselves. It never takes the
         place of what waits for approval: for that somebody has to write it."""
-        if suggestion is None or not question.may_propose or incident.state not in WISHABLE:
+        if suggestion is None or not self._may_propose(question.asked_by):
             return None
         if await may_wish(tx, incident, calibration=self._calibration) is not None:
             return None

@@ -6,7 +6,7 @@ has allowed the new one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from approvals.canonical import canonicalize, digest
@@ -15,7 +15,7 @@ from bot.domain.audit import ActionWished, WishEnded
 from bot.domain.clock import Clock
 from bot.domain.diagnosis import SuggestedAction
 from bot.domain.errors import StaleWrite
-from bot.domain.ids import IncidentId
+from bot.domain.ids import IncidentId, PersonId
 from bot.domain.incident import Incident, IncidentState
 from bot.domain.proposal import Remediation
 from bot.domain.question import Wish, WishOrigin, WishState
@@ -41,6 +41,10 @@ WISHABLE = frozenset(
 
 _SAME = "the card that waits for approval asks for exactly this"
 _OTHER_WAITS = "another action waits for approval, and only a person's own propose takes its place"
+
+
+MayPropose = Callable[[PersonId], bool]
+"""Whether somebody may ask for actions now."""
 
 
 async def may_wish(rows: Reading, incident: Incident, *, calibration: bool) -> str | None:
@@ -76,11 +80,18 @@ class Wishing:
     """Works on the open wishes of an incident, oldest first; each ends once, and its end is told."""
 
     def __init__(
-        self, store: IncidentStore, proposing: Proposing, clock: Clock, *, calibration: bool = False
+        self,
+        store: IncidentStore,
+        proposing: Proposing,
+        clock: Clock,
+        may_propose: MayPropose,
+        *,
+        calibration: bool = False,
     ) -> None:
         self._store = store
         self._proposing = proposing
         self._clock = clock
+        self._may_propose = may_propose
         self._calibration = calibration
 
     async def run(self, subject: str) -> None:
@@ -121,6 +132,8 @@ class Wishing:
         reason = await may_wish(rows, incident, calibration=self._calibration)
         if reason is not None:
             return reason
+        if not self._may_propose(wish.requested_by):
+            return f"{wish.requested_by} may no longer ask for actions"
         waits = incident.state is IncidentState.AWAITING_APPROVAL
         return _OTHER_WAITS if waits and wish.origin is WishOrigin.ANSWER else None
 

@@ -48,7 +48,6 @@ def question(number: int = 1, **changes: object) -> StoredQuestion:
         text="why not the database?\n\u202e ü 🔥",
         asked_at=NOW + number * MINUTE,
         place=PLACE,
-        may_propose=True,
     )
     return replace(made, **changes)  # type: ignore[arg-type]  # the tests name fields of StoredQuestion
 

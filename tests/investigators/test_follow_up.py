@@ -279,6 +279,54 @@ def test_whatever_a_model_writes_is_read_or_refused(value: Any, status: str) -> 
     assert all(isinstance(one.quote, str) for one in draft.claims)
 
 
+KNOWN = (MEMORY, DATABASE, LOG)
+WORDS = ["orders-db p99 3 ms", "drain node-7", "83886080", "approve", ""]
+QUOTES = st.sampled_from(WORDS) | st.text(max_size=9)
+CLAIMS = st.fixed_dictionaries(
+    {
+        "evidence_id": st.sampled_from([*(one.id for one in KNOWN), "ev_none", ""]),
+        "quote": QUOTES,
+        "finding": st.text(max_size=30),
+    }
+)
+NAMES = st.sampled_from(["process", "grace", "evil"])
+ACTIONS = st.fixed_dictionaries(
+    {
+        "action": st.sampled_from(["process.restart", "rm", ""]),
+        "target": st.sampled_from(["cart", "bank", ""]),
+        "params": st.lists(
+            st.fixed_dictionaries(
+                {"name": NAMES, "value": st.sampled_from(["cart", "5", "99", "; rm"]) | st.text(max_size=5)}
+            ),
+            max_size=3,
+        ),
+        "reason": st.text(max_size=30),
+    }
+)
+
+
+@given(st.lists(CLAIMS, max_size=3), st.none() | ACTIONS, st.text(max_size=40))
+@settings(max_examples=400, deadline=None)
+def test_whatever_a_hijacked_model_answers_nothing_is_cited_or_suggested_that_does_not_hold(
+    claims: list[dict[str, str]], action: dict[str, Any] | None, text: str
+) -> None:
+    said_first = answer_text(answer=text, evidence=claims, action=action)
+    answer = asyncio.run(ask(scripted(said_first)))
+    by_id = {one.id: one for one in KNOWN}
+    verified = state(answer) is ModelState.VERIFIED
+    if verified:
+        assert answer.citations
+        for cited in answer.citations:
+            assert quoted_in(cited.quote, f"{by_id[cited.evidence_id].excerpt}")
+    one = answer.suggestion
+    if one is not None:
+        assert verified
+        assert (one.action, one.target) == ("process.restart", "cart")
+        assert set(one.params) <= {"process", "grace"}
+        assert one.params.get("grace", 5) in range(61)
+        assert any(not by_id[identity].outsider_writable for identity in one.evidence_ids)
+
+
 @given(st.text(max_size=300), st.text(max_size=30))
 def test_no_text_ends_its_envelope(text: str, source: str) -> None:
     envelope = sealed("ev_1", source, text)

@@ -24,7 +24,7 @@ from bot.domain.incident import IncidentState
 from bot.ports import Chat
 from config.loader import loads
 from config.schema import Config
-from tests.fakes.answerer import ScriptedAnswerer
+from investigators.ports import Answerer
 from tests.fakes.investigator import ScriptedInvestigator
 from tests.fakes.room import Room, RoomChat, RoomMessage
 from tests.fakes.target import FileExecutor, FileInspector, FileTarget
@@ -90,7 +90,7 @@ class World:
     verify: str = "[200ms, 600ms, 1500ms, 3s, 6s, 15s, 40s]"
     open_chats: OpenChats | None = None
     wrap_store: Callable[[SqlStore], Any] = lambda store: store
-    answerer: ScriptedAnswerer | None = None
+    answerer: Answerer | None = None
     really: bool = False
     app: App | None = None
     errors: list[Exception] = field(default_factory=list)

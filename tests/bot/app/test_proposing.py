@@ -6,6 +6,7 @@ import pytest
 
 from bot.domain.incident import IncidentState
 from bot.domain.proposal import Action, Target
+from tests.bot.app import conftest
 from tests.bot.app.conftest import ANA, BEN, EVE, World, alert
 from tests.bot.app.test_asking import ledger, rejected, rows, settled
 from tests.bot.app.test_steering import becomes
@@ -191,7 +192,8 @@ async def test_what_is_inconclusive_can_be_acted_on_by_a_person_and_two_others_m
         assert "Needs 2 different approvers" in card.text
 
 
-async def test_a_proposal_that_a_crash_interrupted_is_made_once_by_the_next_start(world: World) -> None:
+async def interrupted(world: World) -> RoomMessage:
+    """Stopped between the command and the work on it; the card of before."""
     async with world.running():
         first = await rejected(world)
     held = asyncio.Event()
@@ -208,6 +210,11 @@ async def test_a_proposal_that_a_crash_interrupted_is_made_once_by_the_next_star
         await held.wait()
     assert rows(world, "SELECT state FROM wishes") == [("open",)]
     world.inspector.locate = located  # type: ignore[method-assign]  # and answers again
+    return first
+
+
+async def test_a_proposal_that_a_crash_interrupted_is_made_once_by_the_next_start(world: World) -> None:
+    first = await interrupted(world)
     async with world.running():
         await second_card(world, first)
         await settled(world)
@@ -215,6 +222,19 @@ async def test_a_proposal_that_a_crash_interrupted_is_made_once_by_the_next_star
         await settled(world)
     assert rows(world, "SELECT count(*), max(state) FROM wishes") == [(1, "proposed")]
     assert rows(world, "SELECT count(*) FROM requests") == [(2,)]
+
+
+async def test_who_has_lost_the_role_meanwhile_gets_no_proposal(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await interrupted(world)
+    roles = '[viewer, responder, admin, "approver:process", "approver:alertmanager"]'
+    whole = conftest.config_text
+    monkeypatch.setattr(conftest, "config_text", lambda *a, **k: whole(*a, **k).replace(roles, "[viewer]"))
+    async with world.running():
+        declined = await world.says(DECLINED)
+        assert "ana may no longer ask for actions" in declined.text
+    assert rows(world, "SELECT count(*) FROM requests") == [(1,)]
 
 
 async def test_an_event_that_is_delivered_again_proposes_once(world: World) -> None:
