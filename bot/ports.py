@@ -26,6 +26,7 @@ from bot.domain.outcome import Execution, Outcome
 from bot.domain.past import PastIncident, Recurrence
 from bot.domain.proposal import Proposal, Remediation
 from bot.domain.summary import Summary
+from bot.questions import AskedChanges, AskedRows
 
 __all__ = [
     "AlertSink",
@@ -58,6 +59,7 @@ class JobKind(StrEnum):
     INBOUND = "inbound"
     HEARTBEAT = "heartbeat"
     SUMMARISE = "summarise"
+    ASK = "ask"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +76,7 @@ class PendingJob:
     due_at: datetime | None = None
 
 
-class Reading(Protocol):
+class Reading(AskedRows, Protocol):
     """Queries over one consistent snapshot."""
 
     async def incident(self, incident_id: IncidentId) -> Incident | None: ...
@@ -207,7 +209,7 @@ class Reading(Protocol):
     async def switch(self) -> Switch: ...
 
 
-class Transaction(Reading, Protocol):
+class Transaction(Reading, AskedChanges, Protocol):
     """One atomic change. Leaving the context commits; an exception or a cancellation rolls back."""
 
     async def add_incident(self, incident: Incident) -> Incident:

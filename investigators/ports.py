@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from bot.domain.alert import Alert
-from bot.domain.diagnosis import Diagnosis
+from bot.domain.diagnosis import Citation, Cost, Diagnosis, ModelNote, SuggestedAction
 from bot.domain.evidence import Evidence, Window
 from bot.domain.graph import Edge
 from bot.domain.incident import Incident
@@ -46,6 +46,45 @@ class Investigation:
 class Investigator(Protocol):
     async def investigate(self, case: Case) -> Investigation:
         """Never raises for a failing source: that is a gap in the diagnosis."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """An earlier question about the same incident and what was answered."""
+
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A follow-up question, redacted, with what is known: ``evidence`` is that of the run of ``diagnosis``,
+    ``earlier`` are oldest first. ``text`` is a person's and nobody checked it: data, like a log line."""
+
+    case: Case
+    text: str
+    evidence: tuple[Evidence, ...]
+    diagnosis: Diagnosis | None
+    earlier: tuple[Exchange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """``text`` is in lines; ``citations`` name evidence of the question or of ``evidence``, which is what was
+    taken anew. ``suggestion`` proposes nothing by itself. ``note`` is None where no model is configured."""
+
+    text: str
+    citations: tuple[Citation, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    suggestion: SuggestedAction | None = None
+    note: ModelNote | None = None
+    cost: Cost = field(default_factory=lambda: Cost(seconds=0.0))
+
+
+class Answerer(Protocol):
+    async def answer(self, question: Question) -> Answered:
+        """Never raises for a failing source or model: the answer says so."""
         ...
 
 

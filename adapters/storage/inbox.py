@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import structlog
@@ -12,7 +13,8 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from adapters.storage.codec import Codec
 from adapters.storage.engine import Connections
 from adapters.storage.tables import inbox, positions
-from bot.domain.chat import Inbound
+from bot.domain.chat import CommandReceived, Inbound
+from bot.domain.redaction import redact, strip_invisible
 from bot.ports import Job, JobKind
 
 _POSITION = select(positions.c.position).where(positions.c.platform == bindparam("platform"))
@@ -49,12 +51,13 @@ class SqlInbox:
         """``position`` None leaves the stored one. Raises Unavailable with nothing stored.
 
         An event whose text is no Unicode is left out: anybody can encrypt one, and raising would end the
-        receiver, which would be shown it again after every start.
+        receiver, which would be shown it again after every start. What somebody wrote to the bot is kept
+        without the secrets in it.
         """
         encoded = []
         for event in events:
             try:
-                encoded.append((event.event_id, *self._codec.encode_inbound(event)))
+                encoded.append((event.event_id, *self._codec.encode_inbound(_without_secrets(event))))
             except ValueError:
                 _log.warning("event_is_not_unicode", platform=platform, kind=type(event).__name__)
         added = 0
@@ -69,3 +72,14 @@ class SqlInbox:
     def _announce(self, added: int) -> None:
         if added:
             self._wake(Job(kind=JobKind.INBOUND), None)
+
+
+def _without_secrets(event: Inbound) -> Inbound:
+    """The event as it may be kept: people paste what they see, and it is asked about and quoted."""
+    if not isinstance(event, CommandReceived):
+        return event
+    # An invisible character inside a secret would hide it. Text without one stays as it was written: what
+    # somebody commands is theirs to spell.
+    plain = strip_invisible(event.text)
+    safe = redact(plain)
+    return event if safe == plain else replace(event, text=safe)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Select, exists, or_, select, text
 
+from adapters.storage.asked_tables import questions, wishes
 from adapters.storage.chat_rows import UNSENT
 from adapters.storage.rows import Rows
 from adapters.storage.tables import alerts, executions, inbox, incidents, outbox, requests, summaries
@@ -30,6 +31,16 @@ _EACH: tuple[tuple[JobKind, Select[tuple[str]]], ...] = (
         _live.where(incidents.c.state == "diagnosed", incidents.c.remediated_run < incidents.c.run),
     ),
     (JobKind.REMEDIATE, _live.where(incidents.c.state == "failed")),
+    (
+        JobKind.REMEDIATE,
+        select(wishes.c.incident_id)
+        .where(text("wishes.state = 'open'"))
+        .order_by(wishes.c.incident_id, wishes.c.seq),
+    ),
+    (
+        JobKind.ASK,
+        select(questions.c.id).where(text("questions.state = 'pending'")).order_by(questions.c.seq),
+    ),
     (
         JobKind.ANNOUNCE,
         select(incidents.c.id)

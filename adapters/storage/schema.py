@@ -10,7 +10,7 @@ from sqlalchemy import Connection, inspect, text
 
 from bot.domain.errors import ConfigError, IntegrityError
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0006")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 """Every revision this release knows, oldest first. Alembic is loaded only when one has to be applied:
 importing it would be a fifth of a cold start."""
 

@@ -13,67 +13,37 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     Table,
     Text,
     UniqueConstraint,
     text,
 )
 
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-
-def _sequence() -> Column[int]:
-    return Column("seq", Integer, primary_key=True)
-
-
-def _reference(name: str, target: str, *, nullable: bool = False) -> Column[str]:
-    return Column(name, Text, ForeignKey(target), nullable=nullable)
-
-
-def _text(name: str, *, nullable: bool = False) -> Column[str]:
-    return Column(name, Text, nullable=nullable)
-
-
-def _count(name: str, default: int = 0) -> Column[int]:
-    return Column(name, Integer, nullable=False, server_default=text(str(default)))
-
-
-def _flag(name: str) -> Column[int]:
-    return Column(name, Integer, nullable=False, server_default=text("0"))
-
+from adapters.storage.columns import count, flag, metadata, reference, sequence, text_column
 
 incidents = Table(
     "incidents",
     metadata,
-    _sequence(),
+    sequence(),
     Column("id", Text, nullable=False, unique=True),
-    _text("short_id"),
-    _text("state"),
-    _flag("live"),
-    _text("mode"),
-    _text("source"),
-    _text("service", nullable=True),
-    _text("environment", nullable=True),
-    _text("group_key"),
-    _text("correlation", nullable=True),
-    _text("opened_at"),
-    _text("updated_at"),
-    _text("resolved_at", nullable=True),
-    _count("run"),
-    _count("version", 1),
-    _count("change"),
-    _count("announced"),
-    _count("remediated_run"),
-    _text("body"),
+    text_column("short_id"),
+    text_column("state"),
+    flag("live"),
+    text_column("mode"),
+    text_column("source"),
+    text_column("service", nullable=True),
+    text_column("environment", nullable=True),
+    text_column("group_key"),
+    text_column("correlation", nullable=True),
+    text_column("opened_at"),
+    text_column("updated_at"),
+    text_column("resolved_at", nullable=True),
+    count("run"),
+    count("version", 1),
+    count("change"),
+    count("announced"),
+    count("remediated_run"),
+    text_column("body"),
 )
 Index("uq_incidents_short_id", incidents.c.short_id, unique=True, sqlite_where=text("state <> 'closed'"))
 Index("ix_incidents_short_id", incidents.c.short_id, incidents.c.seq)
@@ -96,16 +66,16 @@ Index("ix_incidents_unannounced", incidents.c.seq, sqlite_where=text("announced 
 alerts = Table(
     "alerts",
     metadata,
-    _sequence(),
+    sequence(),
     Column("id", Text, nullable=False, unique=True),
     Column("delivery_key", Text, nullable=False, unique=True),
-    _text("source"),
-    _text("fingerprint"),
-    _text("status"),
-    _text("effective_at"),
-    _flag("placed"),
-    _reference("incident_id", "incidents.id", nullable=True),
-    _text("body"),
+    text_column("source"),
+    text_column("fingerprint"),
+    text_column("status"),
+    text_column("effective_at"),
+    flag("placed"),
+    reference("incident_id", "incidents.id", nullable=True),
+    text_column("body"),
 )
 Index("ix_alerts_pending", alerts.c.seq, sqlite_where=text("placed = 0"))
 Index("ix_alerts_incident", alerts.c.incident_id, alerts.c.seq, sqlite_where=text("incident_id IS NOT NULL"))
@@ -116,8 +86,8 @@ members = Table(
     Column("incident_id", Text, ForeignKey("incidents.id"), primary_key=True),
     Column("source", Text, primary_key=True),
     Column("fingerprint", Text, primary_key=True),
-    _text("status"),
-    _text("effective_at"),
+    text_column("status"),
+    text_column("effective_at"),
     Column("alert_seq", Integer, ForeignKey("alerts.seq"), nullable=False),
 )
 Index("ix_members_fingerprint", members.c.fingerprint, members.c.source, members.c.status)
@@ -126,24 +96,24 @@ Index("ix_members_status", members.c.incident_id, members.c.status)
 evidence = Table(
     "evidence",
     metadata,
-    _sequence(),
-    _text("id"),
-    _reference("incident_id", "incidents.id"),
+    sequence(),
+    text_column("id"),
+    reference("incident_id", "incidents.id"),
     Column("run", Integer, nullable=False),
-    _text("taken_at"),
-    _text("body"),
+    text_column("taken_at"),
+    text_column("body"),
     UniqueConstraint("incident_id", "run", "id"),
 )
 
 diagnoses = Table(
     "diagnoses",
     metadata,
-    _sequence(),
+    sequence(),
     Column("id", Text, nullable=False, unique=True),
-    _reference("incident_id", "incidents.id"),
+    reference("incident_id", "incidents.id"),
     Column("run", Integer, nullable=False),
-    _text("band"),
-    _text("body"),
+    text_column("band"),
+    text_column("body"),
 )
 Index("ix_diagnoses_incident", diagnoses.c.incident_id, diagnoses.c.seq)
 
@@ -151,47 +121,47 @@ past = Table(
     "past",
     metadata,
     Column("incident_id", Text, ForeignKey("incidents.id"), primary_key=True),
-    _text("resolved_at"),
-    _flag("offered"),
-    _text("body"),
+    text_column("resolved_at"),
+    flag("offered"),
+    text_column("body"),
 )
 Index("ix_past_offered", past.c.resolved_at, sqlite_where=text("offered = 1"))
 
 remediations = Table(
     "remediations",
     metadata,
-    _sequence(),
-    _reference("incident_id", "incidents.id"),
+    sequence(),
+    reference("incident_id", "incidents.id"),
     Column("run", Integer, nullable=False),
-    _text("body"),
+    text_column("body"),
 )
 Index("ix_remediations_incident", remediations.c.incident_id, remediations.c.seq)
 
 proposals = Table(
     "proposals",
     metadata,
-    _sequence(),
+    sequence(),
     Column("id", Text, nullable=False, unique=True),
-    _reference("incident_id", "incidents.id"),
-    _text("target"),
-    _text("digest"),
+    reference("incident_id", "incidents.id"),
+    text_column("target"),
+    text_column("digest"),
     Column("canonical_bytes", LargeBinary, nullable=False),
-    _text("body"),
+    text_column("body"),
 )
 Index("ix_proposals_incident", proposals.c.incident_id, proposals.c.seq)
 
 requests = Table(
     "requests",
     metadata,
-    _sequence(),
+    sequence(),
     Column("id", Text, nullable=False, unique=True),
-    _reference("incident_id", "incidents.id"),
-    _reference("proposal_id", "proposals.id"),
-    _text("state"),
-    _text("expires_at"),
-    _count("version", 1),
+    reference("incident_id", "incidents.id"),
+    reference("proposal_id", "proposals.id"),
+    text_column("state"),
+    text_column("expires_at"),
+    count("version", 1),
     Column("envelope", LargeBinary, nullable=False),
-    _text("body"),
+    text_column("body"),
 )
 Index("ix_requests_incident", requests.c.incident_id, requests.c.seq)
 Index("ix_requests_undecided", requests.c.state, sqlite_where=text("state = 'pending' OR state = 'approved'"))
@@ -199,17 +169,17 @@ Index("ix_requests_undecided", requests.c.state, sqlite_where=text("state = 'pen
 reviews = Table(
     "reviews",
     metadata,
-    _sequence(),
+    sequence(),
     Column("id", Text, nullable=False, unique=True),
-    _reference("request_id", "requests.id"),
-    _text("reviewer"),
-    _text("verdict"),
-    _text("platform"),
-    _text("platform_event_id"),
-    _text("at"),
-    _text("withdrawn_at", nullable=True),
+    reference("request_id", "requests.id"),
+    text_column("reviewer"),
+    text_column("verdict"),
+    text_column("platform"),
+    text_column("platform_event_id"),
+    text_column("at"),
+    text_column("withdrawn_at", nullable=True),
     Column("envelope", LargeBinary, nullable=False),
-    _text("body"),
+    text_column("body"),
     UniqueConstraint("platform", "platform_event_id"),
 )
 Index("ix_reviews_request", reviews.c.request_id, reviews.c.seq)
@@ -219,23 +189,23 @@ approvals = Table(
     "approvals",
     metadata,
     Column("request_id", Text, ForeignKey("requests.id"), primary_key=True),
-    _text("added_at"),
+    text_column("added_at"),
     Column("envelope", LargeBinary, nullable=False),
 )
 
 executions = Table(
     "executions",
     metadata,
-    _sequence(),
+    sequence(),
     Column("id", Text, nullable=False, unique=True),
-    _reference("incident_id", "incidents.id"),
-    _reference("proposal_id", "proposals.id"),
+    reference("incident_id", "incidents.id"),
+    reference("proposal_id", "proposals.id"),
     Column("request_id", Text, ForeignKey("requests.id"), nullable=False, unique=True),
     Column("idempotency_key", Text, nullable=False, unique=True),
-    _text("state"),
-    _text("target"),
-    _text("claimed_at"),
-    _text("body"),
+    text_column("state"),
+    text_column("target"),
+    text_column("claimed_at"),
+    text_column("body"),
 )
 Index("ix_executions_incident", executions.c.incident_id, executions.c.seq)
 Index("ix_executions_target", executions.c.target, executions.c.claimed_at)
@@ -246,17 +216,17 @@ outcomes = Table(
     metadata,
     Column("execution_id", Text, ForeignKey("executions.id"), primary_key=True),
     Column("attempt", Integer, primary_key=True, autoincrement=False),
-    _text("body"),
+    text_column("body"),
 )
 
 switches = Table(
     "switches",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
-    _flag("paused"),
-    _text("actor", nullable=True),
-    _text("reason", nullable=True),
-    _text("at"),
+    flag("paused"),
+    text_column("actor", nullable=True),
+    text_column("reason", nullable=True),
+    text_column("at"),
     CheckConstraint("id = 1", name="single"),
 )
 
@@ -269,18 +239,18 @@ outbox = Table(
     metadata,
     Column("sequence", Integer, primary_key=True, autoincrement=True),
     Column("key", Text, nullable=False, unique=True),
-    _text("op"),
-    _reference("incident_id", "incidents.id", nullable=True),
-    _text("room"),
-    _text("slot"),
-    _text("lane", nullable=True),
-    _text("content_digest"),
-    _count("revision"),
-    _count("attempts"),
-    _text("due_at"),
-    _text("sent_at", nullable=True),
-    _text("failure", nullable=True),
-    _text("body"),
+    text_column("op"),
+    reference("incident_id", "incidents.id", nullable=True),
+    text_column("room"),
+    text_column("slot"),
+    text_column("lane", nullable=True),
+    text_column("content_digest"),
+    count("revision"),
+    count("attempts"),
+    text_column("due_at"),
+    text_column("sent_at", nullable=True),
+    text_column("failure", nullable=True),
+    text_column("body"),
     sqlite_autoincrement=True,
 )
 Index("ix_outbox_unsent", outbox.c.sequence, sqlite_where=text("sent_at IS NULL"))
@@ -293,9 +263,9 @@ slots = Table(
     Column("incident_id", Text, ForeignKey("incidents.id"), primary_key=True),
     Column("room", Text, primary_key=True),
     Column("slot", Text, primary_key=True),
-    _text("platform"),
-    _text("platform_room"),
-    _text("message_id"),
+    text_column("platform"),
+    text_column("platform_room"),
+    text_column("message_id"),
 )
 Index("ix_slots_message", slots.c.message_id, slots.c.platform_room, slots.c.platform)
 
@@ -304,10 +274,9 @@ summaries = Table(
     metadata,
     Column("incident_id", Text, ForeignKey("incidents.id"), primary_key=True),
     Column("reopened", Integer, primary_key=True, autoincrement=False),
-    _text("body", nullable=True),
+    text_column("body", nullable=True),
 )
 Index("ix_summaries_wanted", summaries.c.incident_id, sqlite_where=text("body IS NULL"))
-
 edges = Table(
     "edges",
     metadata,
@@ -315,22 +284,22 @@ edges = Table(
     Column("target", Text, primary_key=True),
     Column("kind", Text, primary_key=True),
     Column("declared", Integer, primary_key=True, autoincrement=False, server_default=text("0")),
-    _text("source_kind"),
-    _text("target_kind"),
-    _text("origin"),
-    _text("seen_at"),
+    text_column("source_kind"),
+    text_column("target_kind"),
+    text_column("origin"),
+    text_column("seen_at"),
 )
 Index("ix_edges_seen", edges.c.declared, edges.c.seen_at)
 
 inbox = Table(
     "inbox",
     metadata,
-    _sequence(),
-    _text("platform"),
-    _text("event_id"),
-    _text("kind"),
-    _flag("handled"),
-    _text("body"),
+    sequence(),
+    text_column("platform"),
+    text_column("event_id"),
+    text_column("kind"),
+    flag("handled"),
+    text_column("body"),
     UniqueConstraint("platform", "event_id"),
 )
 Index("ix_inbox_pending", inbox.c.seq, sqlite_where=text("handled = 0"))
@@ -354,18 +323,18 @@ ledger = Table(
 checkpoints = Table(
     "checkpoints",
     metadata,
-    _sequence(),
+    sequence(),
     Column("size", Integer, nullable=False),
     Column("head_hash", LargeBinary, nullable=False),
-    _text("at"),
+    text_column("at"),
     Column("envelope", LargeBinary, nullable=False),
 )
 
 model_spend = Table(
     "model_spend",
     metadata,
-    _sequence(),
-    _text("day"),
+    sequence(),
+    text_column("day"),
     Column("nano_usd", Integer, nullable=False),
     CheckConstraint("nano_usd >= 0", name="not_negative"),
     sqlite_autoincrement=True,

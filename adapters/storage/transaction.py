@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, insert, update
 
 from adapters.storage.approval_changes import ApprovalChanges
 from adapters.storage.approval_rows import ApprovalRows
+from adapters.storage.asked_rows import AskedChanges, AskedRows
 from adapters.storage.chat_rows import ChatRows, HandedOut
 from adapters.storage.codec import Codec
 from adapters.storage.graph_rows import GraphChanges, GraphRows
@@ -33,7 +34,7 @@ _APPEND = insert(ledger).values(
 )
 
 
-class SqlReading(IncidentRows, MemoryRows, SummaryRows, GraphRows, ApprovalRows, ChatRows):
+class SqlReading(IncidentRows, MemoryRows, SummaryRows, GraphRows, AskedRows, ApprovalRows, ChatRows):
     """Queries over the snapshot of one connection's transaction."""
 
     def __init__(self, rows: Rows, codec: Codec, handed_out: HandedOut) -> None:
@@ -47,12 +48,14 @@ class SqlTransaction(
     MemoryChanges,
     SummaryChanges,
     GraphChanges,
+    AskedChanges,
     ApprovalChanges,
     OutboxChanges,
     IncidentRows,
     MemoryRows,
     SummaryRows,
     GraphRows,
+    AskedRows,
     ApprovalRows,
     ChatRows,
 ):

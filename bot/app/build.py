@@ -29,6 +29,7 @@ from approvals.document import RiskSettings
 from approvals.gate import Gate
 from approvals.ledger import Entry
 from bot.app.acting import Keys, build_gate, build_inspectors, build_policy, load_keys, may_execute
+from bot.app.answering import wire_asking
 from bot.app.chats import bind_rooms, open_chats
 from bot.app.evidence import open_investigator
 from bot.app.seams import Seams
@@ -50,6 +51,7 @@ from bot.workflow.expiry import Expiring, Reminding
 from bot.workflow.heartbeats import AgingOut, WatchingHeartbeats
 from bot.workflow.intake import Intake
 from bot.workflow.investigation import Investigating
+from bot.workflow.proposing import Proposing
 from bot.workflow.proving import prove_ledger
 from bot.workflow.remediation import Remediating
 from bot.workflow.reviewing import Reviewing
@@ -76,6 +78,7 @@ CONCURRENCY: Mapping[JobKind, int] = {
     JobKind.EXPIRE: 4,
     JobKind.REMIND: 4,
     JobKind.SUMMARISE: 2,
+    JobKind.ASK: 2,
 }
 """How many jobs of a kind run side by side. One where order matters: the inbox and the outbox pump."""
 
@@ -265,9 +268,10 @@ class _Work:
             seams.on_error,
             calibration=calibration,
         )
-        self._remediating = Remediating(
+        catalogue = builtin_catalogue()
+        proposing = Proposing(
             store,
-            builtin_catalogue(),
+            catalogue,
             inspectors,
             policy,
             risk,
@@ -276,8 +280,9 @@ class _Work:
             clock,
             token,
             execution_enabled=may_execute(config),
-            calibration=calibration,
         )
+        self._remediating = Remediating(store, proposing, catalogue, inspectors, calibration=calibration)
+        self._asked = wire_asking(config, seams, store, proposing, people, catalogue)
         self._executing = Executing(store, self.gate.open, Recovering(store, clock), schedule, metrics)
         self._verifying = Verifying(store, inspectors, schedule, clock)
         self._expiring = Expiring(store, clock)
@@ -295,7 +300,14 @@ class _Work:
         self._inbound = HandlingInbound(
             store,
             store,
-            Handlers(reviewing, store, people, clock, calibration=calibration),
+            Handlers(
+                reviewing,
+                store,
+                people,
+                clock,
+                self._asked.commands,
+                calibration=calibration,
+            ),
             reviewing,
             people,
             rooms,
@@ -312,7 +324,7 @@ class _Work:
         return {
             JobKind.INTAKE: self._intake.run,
             JobKind.INVESTIGATE: self._investigating.run,
-            JobKind.REMEDIATE: self._remediating.run,
+            JobKind.REMEDIATE: self._remediate,
             JobKind.EXECUTE: self._executing.run,
             JobKind.VERIFY: self._verifying.run,
             JobKind.EXPIRE: self._expiring.run,
@@ -322,7 +334,12 @@ class _Work:
             JobKind.INBOUND: self._inbound.run,
             JobKind.HEARTBEAT: self.heartbeats.run,
             JobKind.SUMMARISE: self._summarising.run,
+            JobKind.ASK: self._asked.answering.run,
         }
+
+    async def _remediate(self, subject: str) -> None:
+        await self._remediating.run(subject)
+        await self._asked.wishing.run(subject)
 
 
 async def _recover(config: Config, seams: Seams, store: SqlStore, queue: LocalQueue, work: _Work) -> None:

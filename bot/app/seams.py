@@ -14,7 +14,7 @@ from bot.domain.ids import RandomToken
 from bot.ports import Chat
 from config.schema import Config
 from investigators.analyst.ports import Model
-from investigators.ports import Investigator
+from investigators.ports import Answerer, Investigator
 from investigators.retrospect.story import Summariser
 
 
@@ -44,6 +44,7 @@ class Seams:
     investigator: Investigator | None = None
     summariser: Summariser | None = None
     model: Model | None = None
+    answerer: Answerer | None = None
     acting: Mapping[str, tuple[Inspector, Executor]] | None = None
     wrap_store: Callable[[SqlStore], SqlStore] = _same_store
     on_error: Callable[[Exception], None] = _raise_nothing

@@ -12,7 +12,7 @@ from bot.domain.ids import PersonId
 from bot.domain.incident import Mode, Route
 from bot.domain.proposal import Risk
 from bot.workflow.intake import GroupingRules
-from bot.workflow.remediation import ApprovalSettings
+from bot.workflow.proposing import ApprovalSettings
 from bot.workflow.routing import Owned, Router, RoutingRule, anchored, word_pattern
 from bot.workflow.verification import VerificationSchedule
 from config.packs import pack_routes

@@ -9,12 +9,15 @@ from typing import assert_never
 from approvals.model import ApprovalRequest, Directory, Identity, Means, Person, RequestState, ReviewVerdict
 from approvals.ports import GateStore, Switch
 from approvals.review import EffectKind
+from bot.commands.asking import Asking, From
 from bot.commands.model import (
     Approve,
+    Ask,
     Command,
     Help,
     Investigate,
     Pause,
+    Propose,
     Reject,
     Rerun,
     Resume,
@@ -29,9 +32,10 @@ from bot.domain.audit import CommandRefused, SwitchTurned
 from bot.domain.chat import CommandReceived
 from bot.domain.clock import Clock
 from bot.domain.errors import InvalidTransition
-from bot.domain.ids import IncidentId
+from bot.domain.ids import IncidentId, PersonId
 from bot.domain.incident import Incident, Mode
 from bot.domain.message import Message
+from bot.domain.question import Place
 from bot.messages import replies
 from bot.messages.incident import incident_details, why_reply
 from bot.messages.summary import whole_summary
@@ -41,14 +45,19 @@ from bot.workflow.investigation import begin_investigation
 from bot.workflow.reviewing import Gesture, Reviewing
 
 _LISTED = 20
+ANY_APPROVER = "approver:*"
+"""Here: whoever approves actions of any class."""
+_READERS = frozenset({"viewer", "responder", "admin", ANY_APPROVER})
 
 ROLE_NEEDED: Mapping[type[Command], frozenset[str]] = {
     Help: frozenset(),
     Whoami: frozenset(),
-    Status: frozenset({"viewer", "responder", "admin"}),
-    Show: frozenset({"viewer", "responder", "admin"}),
-    Why: frozenset({"viewer", "responder", "admin"}),
-    Summary: frozenset({"viewer", "responder", "admin"}),
+    Status: _READERS,
+    Show: _READERS,
+    Why: _READERS,
+    Summary: _READERS,
+    Ask: _READERS,
+    Propose: frozenset({"responder", "admin", ANY_APPROVER}),
     Investigate: frozenset({"responder", "admin"}),
     Rerun: frozenset({"responder", "admin"}),
     Pause: frozenset({"responder", "admin"}),
@@ -57,12 +66,11 @@ ROLE_NEEDED: Mapping[type[Command], frozenset[str]] = {
     Approve: frozenset(),
     Reject: frozenset(),
 }
-"""Any one of the roles is enough; approvers may also read."""
+"""Any one of the roles is enough."""
 
 UNHEARD = frozenset({EffectKind.REFUSED, EffectKind.LATE, EffectKind.DUPLICATE})
 """Effects of a gesture that did not count: only the person is told."""
 
-_READING = (Status, Show, Why, Summary)
 _Other = Help | Whoami | Status | Show | Why | Summary | Investigate | Rerun | Pause | Resume
 
 
@@ -75,6 +83,8 @@ class Asked:
     identity: Identity
     person: Person | None
     thread_incident: IncidentId | None
+    place: Place | None = None
+    """Where an answer that comes later goes; None where nobody can be answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,16 +95,21 @@ class Answer:
     private: bool = False
 
 
-def may(command: Command, person: Person | None) -> bool:
+def may(command: Command | type[Command], person: Person | None) -> bool:
     """Whether the person holds a role that may give this command. Everything is denied by default."""
-    needed = ROLE_NEEDED[type(command)]
+    needed = ROLE_NEEDED[command if isinstance(command, type) else type(command)]
     if not needed:
         return True
     if person is None:
         return False
-    if isinstance(command, _READING) and any(role.startswith("approver:") for role in person.roles):
+    if ANY_APPROVER in needed and any(role.startswith("approver:") for role in person.roles):
         return True
     return bool(needed & person.roles)
+
+
+def may_propose(people: Directory, person_id: PersonId) -> bool:
+    """Whether that person may ask for actions as things stand, whatever they might when they asked."""
+    return may(Propose, next((person for person in people.people if person.id == person_id), None))
 
 
 class Handlers:
@@ -106,6 +121,7 @@ class Handlers:
         gate_rows: GateStore,
         directory: Directory,
         clock: Clock,
+        asking: Asking,
         *,
         calibration: bool = False,
     ) -> None:
@@ -113,6 +129,7 @@ class Handlers:
         self._gate_rows = gate_rows
         self._directory = directory
         self._clock = clock
+        self._asking = asking
         self._calibration = calibration
 
     async def handle(self, tx: Transaction, asked: Asked) -> Answer:
@@ -123,6 +140,8 @@ class Handlers:
                 return await self._review(tx, asked, name, ReviewVerdict.APPROVE, digest=digest)
             case Reject(incident=name, reason=reason):
                 return await self._review(tx, asked, name, ReviewVerdict.REJECT, reason=reason)
+            case Ask() | Propose() as command:
+                return await self._asked(tx, asked, command)
             case command:
                 return Answer(message=await self._do(tx, asked, command))
 
@@ -149,6 +168,21 @@ class Handlers:
                 return await self._switch(tx, asked, paused=False, reason=None)
             case _:
                 assert_never(command)
+
+    async def _asked(self, tx: Transaction, asked: Asked, command: Ask | Propose) -> Answer:
+        if asked.person is None or asked.place is None:
+            word = type(command).__name__.lower()
+            return Answer(message=replies.refused(word, "I could not answer you there"), private=True)
+        who = From(
+            event=asked.event,
+            identity=asked.identity,
+            person=asked.person,
+            place=asked.place,
+            thread_incident=asked.thread_incident,
+        )
+        if isinstance(command, Propose):
+            return Answer(message=await self._asking.propose(tx, who, command))
+        return Answer(message=await self._asking.ask(tx, who, command))
 
     async def _refuse(self, tx: Transaction, asked: Asked) -> Message:
         needed = ROLE_NEEDED[type(asked.command)]

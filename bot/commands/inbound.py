@@ -11,7 +11,7 @@ from approvals.model import Directory, Identity, Means, ReviewVerdict
 from bot.commands.emoji import Glyphs
 from bot.commands.handlers import UNHEARD, Asked, Handlers, may
 from bot.commands.model import Investigate
-from bot.commands.parser import ParseError, parse
+from bot.commands.parser import ParseError, parse, parse_in_thread
 from bot.domain.chat import (
     CommandReceived,
     Delivery,
@@ -25,6 +25,7 @@ from bot.domain.clock import Clock
 from bot.domain.errors import StaleWrite, Unavailable
 from bot.domain.ids import IncidentId, RequestId
 from bot.domain.message import Message
+from bot.domain.question import Place
 from bot.messages import replies
 from bot.ports import AlertSink, IncidentStore, Transaction
 from bot.workflow.delivery import Rooms
@@ -184,7 +185,7 @@ class HandlingInbound:
         if self._directory.is_bot(identity):
             return
         thread_incident = await self._thread_incident(tx, event)
-        command = parse(event.text)
+        command = parse(event.text) if thread_incident is None else parse_in_thread(event.text)
         if isinstance(command, ParseError):
             await self._answer(
                 tx, event, thread_incident, replies.not_understood(command.reason, command.nearest)
@@ -196,12 +197,30 @@ class HandlingInbound:
             identity=identity,
             person=self._directory.person(identity),
             thread_incident=thread_incident,
+            place=self._place(event, thread_incident),
         )
         answer = await self._handlers.handle(tx, asked)
         if answer.private:
             await self._privately(tx, event, answer.message)
         else:
             await self._answer(tx, event, thread_incident, answer.message)
+
+    def _place(self, event: CommandReceived, incident_id: IncidentId | None) -> Place | None:
+        """Where :meth:`_answer` would answer, for what is said later."""
+        room = self._rooms.of(event.platform, event.room)
+        if room is not None:
+            root = event.thread_root or event.event_id
+            return Place(
+                platform=event.platform,
+                room=room.name,
+                person=event.sender,
+                thread=MessageRef(platform=event.platform, room=event.room, message_id=root),
+                incident_id=incident_id,
+            )
+        anywhere = self._rooms.any_on(event.platform)
+        if anywhere is None:
+            return None
+        return Place(platform=event.platform, room=anywhere.name, person=event.sender)
 
     async def _thread_incident(self, tx: Transaction, event: CommandReceived) -> IncidentId | None:
         if event.thread_root is None:

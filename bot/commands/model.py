@@ -45,6 +45,23 @@ class Reject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """A question about an incident. It reads and never decides anything, whatever it says."""
+
+    text: str
+    incident: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Propose:
+    """``params`` are as they were written, each name once."""
+
+    action: str
+    params: tuple[tuple[str, str], ...] = ()
+    incident: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Investigate:
     """``text`` is a fingerprint the bot knows, or free words that become a hand-made alert."""
 
@@ -72,5 +89,18 @@ class Whoami:
 
 
 Command = (
-    Help | Status | Show | Why | Summary | Approve | Reject | Investigate | Rerun | Pause | Resume | Whoami
+    Help
+    | Status
+    | Show
+    | Why
+    | Summary
+    | Ask
+    | Propose
+    | Approve
+    | Reject
+    | Investigate
+    | Rerun
+    | Pause
+    | Resume
+    | Whoami
 )

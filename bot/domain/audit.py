@@ -277,6 +277,54 @@ class CommandRefused(_Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionAsked(_Event):
+    """``text_digest`` is over the question as it is stored, redacted."""
+
+    TAG: ClassVar[str] = "question:asked"
+    question_id: str
+    person: str
+    platform: str
+    user_id: str
+    text_digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionEnded(_Event):
+    """``state`` is answered or failed; ``model`` what became of the model, "" where none is configured;
+    ``evidence_ids`` name what the answer cites, ``items`` what was looked at anew, as in evidence_taken."""
+
+    TAG: ClassVar[str] = "question:ended"
+    question_id: str
+    state: str
+    answer_digest: str
+    evidence_ids: tuple[str, ...]
+    items: tuple[dict[str, str], ...]
+    model: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionWished(_Event):
+    """A person asked for an action. ``origin`` is command, or answer where a model's answer named it."""
+
+    TAG: ClassVar[str] = "action:wished"
+    wish_id: str
+    person: str
+    origin: str
+    action: str
+    params_digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WishEnded(_Event):
+    """``state`` is proposed or declined."""
+
+    TAG: ClassVar[str] = "action:wish_ended"
+    wish_id: str
+    state: str
+    proposal_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NotificationSent(_Event):
     TAG: ClassVar[str] = "notification:sent"
     op: str
@@ -313,6 +361,10 @@ AuditEvent = (
     | IncidentSummarised
     | SwitchTurned
     | CommandRefused
+    | QuestionAsked
+    | QuestionEnded
+    | ActionWished
+    | WishEnded
     | NotificationSent
 )
 

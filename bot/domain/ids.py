@@ -16,6 +16,8 @@ RequestId = NewType("RequestId", str)
 ReviewId = NewType("ReviewId", str)
 ExecutionId = NewType("ExecutionId", str)
 PersonId = NewType("PersonId", str)
+QuestionId = NewType("QuestionId", str)
+WishId = NewType("WishId", str)
 Digest = NewType("Digest", str)
 """Lower-case hex SHA-256, 64 characters."""
 

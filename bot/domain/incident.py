@@ -34,15 +34,16 @@ TRANSITIONS: Mapping[IncidentState, frozenset[IncidentState]] = {
     _S.OPEN: frozenset({_S.INVESTIGATING, _S.RESOLVED, _S.CLOSED}),
     _S.INVESTIGATING: frozenset({_S.DIAGNOSED, _S.INCONCLUSIVE}),
     _S.DIAGNOSED: frozenset({_S.AWAITING_APPROVAL, _S.INVESTIGATING, _S.RESOLVED, _S.CLOSED}),
-    _S.INCONCLUSIVE: frozenset({_S.INVESTIGATING, _S.RESOLVED, _S.CLOSED}),
+    # A person may know what to do where the rules do not, or want another action than was rejected.
+    _S.INCONCLUSIVE: frozenset({_S.AWAITING_APPROVAL, _S.INVESTIGATING, _S.RESOLVED, _S.CLOSED}),
     # Back to diagnosed: the gate refused, or the request was superseded or withdrawn.
     _S.AWAITING_APPROVAL: frozenset(
         {_S.EXECUTING, _S.REJECTED, _S.EXPIRED, _S.DIAGNOSED, _S.INVESTIGATING, _S.RESOLVED, _S.CLOSED}
     ),
     _S.EXECUTING: frozenset({_S.VERIFYING, _S.FAILED, _S.OUTCOME_UNKNOWN}),
     _S.VERIFYING: frozenset({_S.RESOLVED, _S.FAILED, _S.OUTCOME_UNKNOWN}),
-    _S.REJECTED: frozenset({_S.INVESTIGATING, _S.RESOLVED, _S.CLOSED}),
-    _S.EXPIRED: frozenset({_S.INVESTIGATING, _S.RESOLVED, _S.CLOSED}),
+    _S.REJECTED: frozenset({_S.AWAITING_APPROVAL, _S.INVESTIGATING, _S.RESOLVED, _S.CLOSED}),
+    _S.EXPIRED: frozenset({_S.AWAITING_APPROVAL, _S.INVESTIGATING, _S.RESOLVED, _S.CLOSED}),
     # An action that did not help may be offered to be undone.
     _S.FAILED: frozenset({_S.AWAITING_APPROVAL, _S.INVESTIGATING, _S.RESOLVED, _S.CLOSED}),
     # Never run again by itself: only a person's rerun, or the alert's own end, leads out.

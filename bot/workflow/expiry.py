@@ -12,7 +12,7 @@ from bot.domain.ids import RequestId
 from bot.domain.incident import IncidentState
 from bot.ports import IncidentStore, Job, JobKind
 from bot.workflow.moving import move
-from bot.workflow.remediation import ApprovalSettings, reminder_at
+from bot.workflow.proposing import ApprovalSettings, reminder_at
 
 
 class Expiring:

@@ -177,7 +177,7 @@ class Investigating:
             EvidenceTaken(
                 incident_id=incident.id,
                 run=incident.run,
-                items=tuple(_evidence_entry(item) for item in investigation.evidence),
+                items=tuple(evidence_entry(item) for item in investigation.evidence),
             ),
             InvestigationFinished(
                 incident_id=incident.id,
@@ -211,7 +211,8 @@ def _moved(before: Incident, after: Incident, reason: str) -> IncidentMoved:
     )
 
 
-def _evidence_entry(item: Evidence) -> dict[str, str]:
+def evidence_entry(item: Evidence) -> dict[str, str]:
+    """What the ledger holds of one answer of a source."""
     return {
         "id": item.id,
         "source": item.source,

@@ -37,7 +37,7 @@ from bot.domain.proposal import Proposal
 from bot.ports import Job, JobKind, Transaction
 from bot.telemetry import Metrics
 from bot.workflow.moving import move
-from bot.workflow.remediation import ApprovalSettings
+from bot.workflow.proposing import ApprovalSettings
 
 _HOUR = timedelta(hours=1)
 

@@ -51,6 +51,7 @@ BOUNDARIES = {
     "investigators/analyst/analyst.py": 1,  # a model that fails leaves the rules' diagnosis
     "investigators/registry.py": 1,  # one rule
     "bot/supervisor.py": 1,  # a broken stage of stopping must not keep the others from closing
+    "bot/workflow/asking.py": 1,  # whatever breaks in an answerer, who asked is told
     "bot/workflow/investigation.py": 1,  # one source or rule that breaks is a gap, not an end
     "bot/workflow/summarising.py": 1,  # a summariser beside the rules
 }

@@ -12,6 +12,7 @@ from __future__ import annotations
 import pytest
 
 from tests.contracts.store_approvals import ApprovalContract, GateContract, LedgerContract
+from tests.contracts.store_asked import AskedContract
 from tests.contracts.store_graph import GraphContract
 from tests.contracts.store_incidents import IncidentContract
 from tests.contracts.store_memory import MemoryContract
@@ -28,6 +29,7 @@ class StoreContract(
     MemoryContract,
     GraphContract,
     SummaryContract,
+    AskedContract,
     ApprovalContract,
     GateContract,
     LedgerContract,

@@ -69,6 +69,25 @@ class InboxContract:
         async with store.reading() as rows:
             assert list(await rows.pending_inbound(9)) == [inbound(0), inbound(1)]
 
+    @pytest.mark.parametrize(
+        ("written", "kept"),
+        [
+            ("ask is password=hunter2canary right?", "ask is password=[redacted:secret] right?"),
+            ("ask pass\u200bword=hunter2canary ok?", "ask password=[redacted:secret] ok?"),
+            ("approve K7QX " + "1a2b3c4d" * 8, "approve K7QX " + "1a2b3c4d" * 8),
+            ("ask a\u200bb", "ask a\u200bb"),
+        ],
+    )
+    async def test_what_people_write_is_kept_without_its_secrets_and_else_as_it_is(
+        self, store: AnyStore, written: str, kept: str
+    ) -> None:
+        event = CommandReceived(
+            event_id="$e1", platform="matrix", room="!room:test", sender="@ada:test", at=NOW, text=written
+        )
+        await store.store("matrix", [event], "s1")
+        async with store.reading() as rows:
+            assert list(await rows.pending_inbound(9)) == [replace(event, text=kept)]
+
     async def test_a_known_event_is_not_stored_again_even_once_handled(self, world: StoreWorld) -> None:
         store = world.store
         await store.store("matrix", [inbound(0), inbound(0)], "s1")

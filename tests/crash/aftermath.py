@@ -177,6 +177,9 @@ class Aftermath:
         assert self.tags["request:opened"] == self.count("requests")
         assert self.tags["review:recorded"] == self.count("reviews")
         assert self.tags["outcome:verified"] == self.count("outcomes")
+        assert self.tags["question:asked"] == self.count("questions")
+        assert self.tags["question:ended"] == self.states("questions").count("answered")
+        assert self.tags["action:wished"] == self.tags["action:wish_ended"] == self.count("wishes")
         assert self.tags["notification:sent"] == self.count("outbox")
 
     async def _ledger_verifies(self) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from tests.bot.app.conftest import ANA, BEN
+from tests.bot.app.conftest import ANA, BEN, EVE
 from tests.crash.aftermath import Aftermath
 from tests.crash.boundaries import Kill
 from tests.crash.world import World, alert
@@ -218,6 +218,32 @@ class Paused(Scenario):
         assert switch["paused"] == 0
 
 
+class AskedAndProposed(Scenario):
+    """A question; then the proposal is rejected, and somebody asks for the action once more."""
+
+    name = "asked and proposed"
+
+    async def play(self, world: World) -> None:
+        await world.deliver(alert())
+        card = await world.card()
+        world.room.command("ask why does it leak?", EVE, card.thread)
+        await world.says("Answer to eve")
+        world.room.react(card.id, "❌", BEN)
+        await world.says("nothing was executed")
+        world.room.command("propose process.restart process=cart", ANA, card.thread)
+        again = await world.card(beside=card)
+        world.room.react(again.id, "✅", BEN)
+        await _run_and_resolve(world)
+
+    def check(self, after: Aftermath) -> None:
+        assert after.states("requests") == ["rejected", "approved"]
+        assert after.states("questions") == ["answered"]
+        assert after.states("wishes") == ["proposed"]
+        assert [row["reviewer"] for row in after.rows("reviews")] == ["ben", "ben"]
+        assert after.states("incidents") == ["resolved"]
+        assert len(after.runs) <= 1
+
+
 class Burst(Scenario):
     """Thirty alerts in six groups at once, from senders that repeat until they are heard."""
 
@@ -263,6 +289,7 @@ SCENARIOS: Mapping[str, type[Scenario]] = {
         Expired,
         TwoApprovers,
         Paused,
+        AskedAndProposed,
         Burst,
     )
 }

@@ -33,6 +33,7 @@ RANDOM_KILLS: Mapping[str, int] = {
     "expired": 15,
     "two approvers": 20,
     "paused": 20,
+    "asked and proposed": 15,
     "burst": 25,
 }
 """Kills at random points, beside one at every boundary."""

@@ -41,6 +41,8 @@ UNION ALL SELECT 'diagnosis without remediation' FROM incidents
   WHERE state = 'diagnosed' AND remediated_run < run
 UNION ALL SELECT 'approved but not run' FROM requests
   WHERE state = 'approved' AND NOT EXISTS (SELECT 1 FROM executions WHERE request_id = requests.id)
+UNION ALL SELECT 'questions not answered' FROM questions WHERE state = 'pending'
+UNION ALL SELECT 'wishes not worked on' FROM wishes WHERE state = 'open'
 UNION ALL SELECT 'claimed' FROM executions WHERE state = 'claimed'
 """
 
@@ -190,9 +192,10 @@ class World:
     async def sees(self, holds: Callable[[list[RoomMessage]], bool]) -> list[RoomMessage]:
         return await self.room.until(holds, seconds=PATIENCE)
 
-    async def card(self) -> RoomMessage:
-        """The approval card, once it is posted."""
-        return await self._message(lambda m: "Action: process.restart" in m.text)
+    async def card(self, *, beside: RoomMessage | None = None) -> RoomMessage:
+        """The approval card, once it is posted; another one than ``beside``."""
+        other = "" if beside is None else beside.id
+        return await self._message(lambda m: "Action: process.restart" in m.text and m.id != other)
 
     async def card_says(self, text: str) -> RoomMessage:
         return await self._message(lambda m: "Action: process.restart" in m.text and text in m.text)

@@ -17,6 +17,7 @@ from bot.domain.ids import ExecutionId, IncidentId
 from bot.domain.incident import IncidentState
 from bot.domain.outcome import Outcome, OutcomeVerdict
 from bot.domain.proposal import Remediation, RemediationKind
+from tests.contracts.store_asked import question, wish
 from tests.contracts.store_nouns import (
     NOW,
     ROOM,
@@ -67,6 +68,8 @@ async def fill(path: Path) -> None:
             await tx.plan_summary(IncidentId("inc_1"), 1)
             await tx.keep_edges([edge("checkout", "db")], NOW - timedelta(days=7))
             await tx.declare_edges([declared_edge("web", "checkout")], NOW)
+            await tx.add_question(question())
+            await tx.add_wish(wish())
             await tx.beat("Watchdog", NOW)
             await tx.set_switch(Switch(paused=True, actor="ada", reason="test"), NOW)
             await tx.put(delivery("a1", DeliveryOp.OPEN_THREAD))

@@ -16,8 +16,8 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from adapters.storage import open_store
+from adapters.storage.asked_tables import questions
 from adapters.storage.schema import REVISIONS
-from adapters.storage.tables import metadata
 from bot.domain.errors import IntegrityError
 from bot.domain.ids import ExecutionId, IncidentId, ProposalId, RequestId
 from bot.ports import JobKind
@@ -124,7 +124,7 @@ def test_the_newest_revision_is_what_the_tables_say(path: Path) -> None:
     migrate(path, HEAD)
     engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
     with engine.connect() as connection:
-        difference = compare_metadata(MigrationContext.configure(connection), metadata)
+        difference = compare_metadata(MigrationContext.configure(connection), questions.metadata)
     engine.dispose()
     assert difference == []
 

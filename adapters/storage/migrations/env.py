@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from alembic import context
 
-from adapters.storage.tables import metadata
+from adapters.storage.asked_tables import questions
 
 context.configure(
-    connection=context.config.attributes["connection"], target_metadata=metadata, transactional_ddl=True
+    connection=context.config.attributes["connection"],
+    target_metadata=questions.metadata,
+    transactional_ddl=True,
 )
 with context.begin_transaction():
     context.run_migrations()

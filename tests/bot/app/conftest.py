@@ -24,6 +24,7 @@ from bot.domain.incident import IncidentState
 from bot.ports import Chat
 from config.loader import loads
 from config.schema import Config
+from investigators.ports import Answerer
 from investigators.retrospect.story import Summariser
 from tests.fakes.investigator import ScriptedInvestigator
 from tests.fakes.room import Room, RoomChat, RoomMessage
@@ -90,6 +91,7 @@ class World:
     verify: str = "[200ms, 600ms, 1500ms, 3s, 6s, 15s, 40s]"
     open_chats: OpenChats | None = None
     wrap_store: Callable[[SqlStore], Any] = lambda store: store
+    answerer: Answerer | None = None
     really: bool = False
     summariser: Summariser | None = None
     app: App | None = None
@@ -143,6 +145,7 @@ class World:
             wrap_store=self.wrap_store,
             investigator=None if self.really else self.investigator,
             summariser=self.summariser,
+            answerer=self.answerer,
             acting={self.acting: (self.inspector, self.executor)} if executors else None,
             on_error=self.errors.append,
         )

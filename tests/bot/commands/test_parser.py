@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 from bot.commands.model import (
     Approve,
+    Ask,
     Help,
     Investigate,
     Pause,
+    Propose,
     Reject,
     Rerun,
     Resume,
@@ -21,7 +23,7 @@ from bot.commands.model import (
     Whoami,
     Why,
 )
-from bot.commands.parser import MAX_LENGTH, USAGE, ParseError, parse
+from bot.commands.parser import MAX_LENGTH, USAGE, ParseError, parse, parse_in_thread
 
 
 @pytest.mark.parametrize(
@@ -51,6 +53,24 @@ from bot.commands.parser import MAX_LENGTH, USAGE, ParseError, parse
         ("pause", Pause()),
         ("resume", Resume()),
         ("whoami", Whoami()),
+        ("ask why is it slow?", Ask(text="why is it slow?")),
+        ("ask K7QX why is it slow", Ask(text="why is it slow", incident="K7QX")),
+        ("ask #k7qx Since when?", Ask(text="Since when?", incident="K7QX")),
+        ("ask approve this", Ask(text="approve this")),
+        ("propose process.restart", Propose(action="process.restart")),
+        (
+            "propose process.restart process=cart K7QX",
+            Propose(action="process.restart", params=(("process", "cart"),), incident="K7QX"),
+        ),
+        (
+            'propose alertmanager.silence #k7qx matchers=a=b,c=d comment="until noon, see ops" n=5',
+            Propose(
+                action="alertmanager.silence",
+                params=(("matchers", "a=b,c=d"), ("comment", "until noon, see ops"), ("n", "5")),
+                incident="K7QX",
+            ),
+        ),
+        ("propose a comment=“from a phone”", Propose(action="a", params=(("comment", "from a phone"),))),
     ],
 )
 def test_what_people_type_is_understood(text: str, command: object) -> None:
@@ -97,6 +117,60 @@ def test_resume_with_trailing_words_is_refused_rather_than_guessed() -> None:
     assert isinstance(parse("resume not yet!"), ParseError)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ask",
+        "ask K7QX",
+        "propose",
+        "propose process.restart cart",
+        "propose process.restart process=cart please restart it",
+        "propose process.restart process=a process=b",
+        "propose process.restart K7QX K7QY",
+        'propose alertmanager.silence comment="never closed',
+    ],
+)
+def test_what_lacks_a_part_is_refused_rather_than_guessed(text: str) -> None:
+    assert isinstance(parse(text), ParseError)
+
+
+def test_the_quoted_part_of_a_question_is_not_asked() -> None:
+    assert parse("> approve K7QX\nask is that wise?\n```\nreject\n```") == Ask(text="is that wise?")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["is it the database?", "why is cart slow?", "why?", "show me the memory?", "could we restart it?"],
+)
+def test_in_a_thread_what_is_no_command_and_ends_with_a_question_mark_is_a_question(text: str) -> None:
+    assert parse_in_thread(text) == Ask(text=text)
+    assert isinstance(parse(text), ParseError)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "approve?", "Approve ?", "approve it?", "approve K7QX?", "aprove?", "approved?", "apporve this?",
+        "/approve?", "reject?", "resume?", "resume now?", "pause?", "rerun?", "propose?", "investigate?",
+        "propose process.restart cart?",
+    ],
+)  # fmt: skip
+def test_what_begins_like_a_decision_is_neither_that_nor_a_question(text: str) -> None:
+    assert isinstance(parse_in_thread(text), ParseError)
+
+
+@pytest.mark.parametrize("text", ["is it the database", "hello", "x" * MAX_LENGTH + "?", "> really?\nhello"])
+def test_what_is_no_question_in_a_thread_gets_the_usual_help(text: str) -> None:
+    assert parse_in_thread(text) == parse(text)
+    assert isinstance(parse(text), ParseError)
+
+
+@given(st.text(max_size=200))
+def test_a_thread_makes_questions_and_nothing_else_of_what_is_no_command(text: str) -> None:
+    anywhere, there = parse(text), parse_in_thread(text)
+    assert there == anywhere or (isinstance(anywhere, ParseError) and isinstance(there, Ask))
+
+
 def test_a_wall_of_text_is_refused_without_being_parsed() -> None:
     assert isinstance(parse("status " * MAX_LENGTH), ParseError)
 
@@ -104,7 +178,7 @@ def test_a_wall_of_text_is_refused_without_being_parsed() -> None:
 def test_help_lists_every_command_there_is() -> None:
     documented = {syntax.split()[0] for syntax, _ in USAGE}
     known = {"help", "status", "show", "why", "approve", "reject", "investigate", "rerun", "pause", "resume"}
-    assert documented == known | {"whoami", "summary"}
+    assert documented == known | {"whoami", "ask", "propose", "summary"}
 
 
 @given(st.text(max_size=300))

@@ -72,6 +72,7 @@ from bot.domain.proposal import Action, DryRun, Proposal, Remediation, Remediati
 from bot.messages import approval, incident, replies
 from bot.messages.view import IncidentView, RequestView
 from bot.messages.words import date_time
+from tests.bot.messages import asked
 from tests.fakes.room import as_text
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
@@ -351,6 +352,7 @@ def some(message: Message | None) -> Message:
 
 
 SENTENCES = {
+    **asked.sentences(INCIDENT),
     "root_waiting": lambda: incident.root_card(VIEW),
     "root_resolved": lambda: incident.root_card(replace(VIEW, incident=RESOLVED)),
     "diagnosis": lambda: incident.diagnosis_reply(DIAGNOSIS, INCIDENT),

@@ -20,9 +20,9 @@ CREATE TABLE alerts (
 	CONSTRAINT uq_alerts_delivery_key UNIQUE (delivery_key), 
 	CONSTRAINT uq_alerts_id UNIQUE (id)
 );
-INSERT INTO "alerts" VALUES(1,'alr_aa8119b3b3a8fcabc0b6dea8','81f1f518413f78b4311559b2369c822f1c822a5e3d6fedce419f0a2a1115ffca','alertmanager','a','firing','2026-11-21T03:00:00.123456Z',1,'inc_1','{"source":"alertmanager","fingerprint":"a","status":"firing","name":"HighMemory","severity":"critical","labels":{"service":"checkout","text":"ü 🔥 ‮ \u0000"},"annotations":{"summary":"memory grows"},"starts_at":"2026-11-21T03:00:00.123456Z","received_at":"2026-11-21T03:00:05.123456Z","ends_at":null,"values":{"A":0.21,"limit":Infinity},"links":{"generator":"http://prometheus.test/graph"},"group_key":"g1","receiver":null}');
-INSERT INTO "alerts" VALUES(2,'alr_2acd179a344d01f0b1ebf657','4dfa112cba454fee6b7774a3c37331775156955ef4f89a52d37507c78b43d612','alertmanager','b','firing','2026-11-21T03:00:00.123456Z',1,'inc_1','{"source":"alertmanager","fingerprint":"b","status":"firing","name":"HighMemory","severity":"critical","labels":{"service":"checkout","text":"ü 🔥 ‮ \u0000"},"annotations":{"summary":"memory grows"},"starts_at":"2026-11-21T03:00:00.123456Z","received_at":"2026-11-21T03:00:05.123456Z","ends_at":null,"values":{"A":0.21,"limit":Infinity},"links":{"generator":"http://prometheus.test/graph"},"group_key":"g1","receiver":null}');
-INSERT INTO "alerts" VALUES(3,'alr_75095f786b86ed98141b0538','2c99fd556e2ba19955c69471e001f9636b104392e24595f64deb22f4ee30d3ae','alertmanager','waiting','firing','2026-11-21T03:00:00.123456Z',0,NULL,'{"source":"alertmanager","fingerprint":"waiting","status":"firing","name":"HighMemory","severity":"critical","labels":{"service":"checkout","text":"ü 🔥 ‮ \u0000"},"annotations":{"summary":"memory grows"},"starts_at":"2026-11-21T03:00:00.123456Z","received_at":"2026-11-21T03:00:05.123456Z","ends_at":null,"values":{"A":0.21,"limit":Infinity},"links":{"generator":"http://prometheus.test/graph"},"group_key":"g1","receiver":null}');
+INSERT INTO "alerts" VALUES(1,'alr_8b07b94db079c7b089ed6af7','81f1f518413f78b4311559b2369c822f1c822a5e3d6fedce419f0a2a1115ffca','alertmanager','a','firing','2026-11-21T03:00:00.123456Z',1,'inc_1','{"source":"alertmanager","fingerprint":"a","status":"firing","name":"HighMemory","severity":"critical","labels":{"service":"checkout","text":"ü 🔥 ‮ \u0000"},"annotations":{"summary":"memory grows"},"starts_at":"2026-11-21T03:00:00.123456Z","received_at":"2026-11-21T03:00:05.123456Z","ends_at":null,"values":{"A":0.21,"limit":Infinity},"links":{"generator":"http://prometheus.test/graph"},"group_key":"g1","receiver":null}');
+INSERT INTO "alerts" VALUES(2,'alr_42cca5b4b26fd6c77c3ef615','4dfa112cba454fee6b7774a3c37331775156955ef4f89a52d37507c78b43d612','alertmanager','b','firing','2026-11-21T03:00:00.123456Z',1,'inc_1','{"source":"alertmanager","fingerprint":"b","status":"firing","name":"HighMemory","severity":"critical","labels":{"service":"checkout","text":"ü 🔥 ‮ \u0000"},"annotations":{"summary":"memory grows"},"starts_at":"2026-11-21T03:00:00.123456Z","received_at":"2026-11-21T03:00:05.123456Z","ends_at":null,"values":{"A":0.21,"limit":Infinity},"links":{"generator":"http://prometheus.test/graph"},"group_key":"g1","receiver":null}');
+INSERT INTO "alerts" VALUES(3,'alr_6efcf19cef667a55c3e8b5f0','2c99fd556e2ba19955c69471e001f9636b104392e24595f64deb22f4ee30d3ae','alertmanager','waiting','firing','2026-11-21T03:00:00.123456Z',0,NULL,'{"source":"alertmanager","fingerprint":"waiting","status":"firing","name":"HighMemory","severity":"critical","labels":{"service":"checkout","text":"ü 🔥 ‮ \u0000"},"annotations":{"summary":"memory grows"},"starts_at":"2026-11-21T03:00:00.123456Z","received_at":"2026-11-21T03:00:05.123456Z","ends_at":null,"values":{"A":0.21,"limit":Infinity},"links":{"generator":"http://prometheus.test/graph"},"group_key":"g1","receiver":null}');
 CREATE TABLE approvals (
 	request_id TEXT NOT NULL, 
 	added_at TEXT NOT NULL, 
@@ -161,6 +161,13 @@ CREATE TABLE members (
 );
 INSERT INTO "members" VALUES('inc_1','alertmanager','a','firing','2026-11-21T03:00:00.123456Z',1);
 INSERT INTO "members" VALUES('inc_1','alertmanager','b','firing','2026-11-21T03:00:00.123456Z',2);
+CREATE TABLE model_spend (
+	seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, 
+	day TEXT NOT NULL, 
+	nano_usd INTEGER NOT NULL, 
+	CONSTRAINT ck_model_spend_not_negative CHECK (nano_usd >= 0)
+);
+INSERT INTO "model_spend" VALUES(1,'2026-11-21',250000000);
 CREATE TABLE outbox (
 	sequence INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, 
 	"key" TEXT NOT NULL, 
@@ -217,6 +224,22 @@ CREATE TABLE proposals (
 	CONSTRAINT uq_proposals_id UNIQUE (id)
 );
 INSERT INTO "proposals" VALUES(1,'pro_1','inc_1','leaky','81f516c90a6b649136b73f26c3aeba93584213aeafb26290fcb2e2203c43f610',X'7B22616374696F6E223A2270726F636573732E72657374617274222C22706172616D73223A7B2270726F63657373223A226C65616B79227D7D00FF206E6F7420746F7563686564','{"id":"pro_1","incident_id":"inc_1","action":{"name":"process.restart","executor":"process","params":{"process":"leaky","grace":5}},"target":{"kind":"process","name":"leaky","uid":"pid:17:1234","blast_radius":1,"labels":{"tier":"2"},"dependents":null},"rationale":"it leaks","rationale_evidence_ids":["ev_1"],"evidence_digest":"1111111111111111111111111111111111111111111111111111111111111111","risk":"low","dry_run":{"ok":true,"summary":"would restart","at":"2026-11-21T03:00:00.123456Z","uncovered":null},"created_at":"2026-11-21T03:00:00.123456Z","max_age":"PT30M0.000005S","digest":"81f516c90a6b649136b73f26c3aeba93584213aeafb26290fcb2e2203c43f610","requested_by":null}');
+CREATE TABLE questions (
+	seq INTEGER NOT NULL, 
+	id TEXT NOT NULL, 
+	incident_id TEXT NOT NULL, 
+	asked_by TEXT NOT NULL, 
+	platform TEXT NOT NULL, 
+	event_id TEXT NOT NULL, 
+	state TEXT NOT NULL, 
+	asked_at TEXT NOT NULL, 
+	body TEXT NOT NULL, 
+	CONSTRAINT pk_questions PRIMARY KEY (seq), 
+	CONSTRAINT fk_questions_incident_id FOREIGN KEY(incident_id) REFERENCES incidents (id), 
+	CONSTRAINT uq_questions_id UNIQUE (id), 
+	CONSTRAINT uq_questions_platform_event_id UNIQUE (platform, event_id)
+);
+INSERT INTO "questions" VALUES(1,'qst_c34821fd9b51cca1203d5e64','inc_1','ada','matrix','$q1','pending','2026-11-21T03:01:00.123456Z','{"id":"qst_c34821fd9b51cca1203d5e64","incident_id":"inc_1","run":1,"asked_by":"ada","platform":"matrix","event_id":"$q1","text":"why not the database?\n‮ ü 🔥","asked_at":"2026-11-21T03:01:00.123456Z","place":{"platform":"matrix","room":"ops","person":"@ada:test","thread":{"platform":"matrix","room":"!room:test","message_id":"$root"},"incident_id":"inc_1"},"state":"pending","answer":null,"ended_at":null}');
 CREATE TABLE remediations (
 	seq INTEGER NOT NULL, 
 	incident_id TEXT NOT NULL, 
@@ -290,6 +313,22 @@ CREATE TABLE switches (
 	CONSTRAINT ck_switches_single CHECK (id = 1)
 );
 INSERT INTO "switches" VALUES(1,1,'ada','test','2026-11-21T03:00:00.123456Z');
+CREATE TABLE wishes (
+	seq INTEGER NOT NULL, 
+	id TEXT NOT NULL, 
+	incident_id TEXT NOT NULL, 
+	requested_by TEXT NOT NULL, 
+	platform TEXT NOT NULL, 
+	event_id TEXT NOT NULL, 
+	state TEXT NOT NULL, 
+	asked_at TEXT NOT NULL, 
+	body TEXT NOT NULL, 
+	CONSTRAINT pk_wishes PRIMARY KEY (seq), 
+	CONSTRAINT fk_wishes_incident_id FOREIGN KEY(incident_id) REFERENCES incidents (id), 
+	CONSTRAINT uq_wishes_id UNIQUE (id), 
+	CONSTRAINT uq_wishes_platform_event_id UNIQUE (platform, event_id)
+);
+INSERT INTO "wishes" VALUES(1,'wsh_2e2cd41998693f91e2ccc78e','inc_1','ada','matrix','$w1','open','2026-11-21T03:01:00.123456Z','{"id":"wsh_2e2cd41998693f91e2ccc78e","incident_id":"inc_1","requested_by":"ada","platform":"matrix","event_id":"$w1","origin":"command","action":"process.restart","params":{"process":"leaky","grace":5},"asked_at":"2026-11-21T03:01:00.123456Z","place":{"platform":"matrix","room":"ops","person":"@ada:test","thread":{"platform":"matrix","room":"!room:test","message_id":"$root"},"incident_id":"inc_1"},"evidence_ids":["ev_1"],"state":"open","proposal_id":null,"reasons":[],"ended_at":null}');
 CREATE INDEX ix_inbox_pending ON inbox (seq) WHERE handled = 0;
 CREATE INDEX ix_incidents_correlation ON incidents (correlation, state, resolved_at);
 CREATE INDEX ix_incidents_group ON incidents (source, group_key, state, resolved_at);
@@ -324,7 +363,14 @@ CREATE INDEX ix_incidents_service_opened ON incidents (service, environment, mod
 CREATE INDEX ix_incidents_service_resolved ON incidents (service, environment, mode, resolved_at);
 CREATE INDEX ix_past_offered ON past (resolved_at) WHERE offered = 1;
 CREATE INDEX ix_edges_seen ON edges (declared, seen_at);
+CREATE INDEX ix_model_spend_day ON model_spend (day, nano_usd);
+CREATE INDEX ix_questions_person ON questions (asked_by, asked_at);
+CREATE INDEX ix_questions_incident ON questions (incident_id, seq);
+CREATE INDEX ix_questions_pending ON questions (seq) WHERE state = 'pending';
+CREATE INDEX ix_wishes_person ON wishes (requested_by, asked_at);
+CREATE INDEX ix_wishes_open ON wishes (incident_id, seq) WHERE state = 'open';
 CREATE INDEX ix_summaries_wanted ON summaries (incident_id) WHERE body IS NULL;
 DELETE FROM "sqlite_sequence";
 INSERT INTO "sqlite_sequence" VALUES('outbox',2);
+INSERT INTO "sqlite_sequence" VALUES('model_spend',1);
 COMMIT;
