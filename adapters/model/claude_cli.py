@@ -26,9 +26,9 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from adapters.model.answers import extracted, parsed, whole
 from adapters.model.prices import Prices, Projection
@@ -297,13 +297,16 @@ class _Conversation(Turns):
         return failed(FailureKind.TIMEOUT, f"the command did not answer within {seconds:g} s", free=False)
 
 
+_Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
+
+
 class _Usage(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cache_creation_input_tokens: int = 0
-    cache_read_input_tokens: int = 0
+    input_tokens: _Count = 0
+    output_tokens: _Count = 0
+    cache_creation_input_tokens: _Count = 0
+    cache_read_input_tokens: _Count = 0
 
 
 class _Result(BaseModel):
@@ -316,7 +319,7 @@ class _Result(BaseModel):
     is_error: bool = False
     result: str = ""
     stop_reason: str | None = None
-    total_cost_usd: Decimal | None = None
+    total_cost_usd: Annotated[Decimal, Field(ge=0, le=1_000_000)] | None = None
     usage: _Usage = _Usage()
 
 

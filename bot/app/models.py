@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from importlib import import_module
 
 from bot.domain.clock import Clock
-from bot.domain.errors import Unavailable
+from bot.domain.errors import ConfigError, Unavailable
 from bot.telemetry import Metrics
 from config.loader import process_environment
 from config.model import ModelSection
@@ -19,20 +19,32 @@ from investigators.analyst.ports import Limits, Model, ModelFailure
 async def open_model(
     section: ModelSection | None, clock: Clock, metrics: Metrics | None = None
 ) -> AsyncIterator[Model | None]:
-    """A model until the end of the context, None without a section. Asks nobody anything."""
+    """A model until the end of the context, None without a section. Asks nobody anything. Raises ConfigError
+    where its libraries are not installed."""
     if section is None:
         yield None
-    elif section.provider == "claude-cli":
+        return
+    await _load(section)
+    if section.provider == "claude-cli":
         from adapters.model.claude_cli import ClaudeCommand
 
-        # Half a second of importing, which must not fall into an investigation.
-        await asyncio.to_thread(import_module, "genai_prices")
         yield ClaudeCommand(section, clock, process_environment(), metrics)
     else:
         from adapters.model.anthropic import open_anthropic
 
         async with open_anthropic(section, clock, metrics) as model:
             yield model
+
+
+async def _load(section: ModelSection) -> None:
+    """A second of importing, in a thread: neither the event loop nor an investigation should wait for it."""
+    names = ("genai_prices",) if section.provider == "claude-cli" else ("anthropic", "genai_prices")
+    try:
+        for name in names:
+            await asyncio.to_thread(import_module, name)
+    except ModuleNotFoundError as error:
+        remedy = "install it with: pip install 'assent[claude]', or remove the section"
+        raise ConfigError([f"model: {error.name} is not installed; {remedy}"]) from None
 
 
 def limits_of(section: ModelSection) -> Limits:
@@ -50,7 +62,8 @@ def limits_of(section: ModelSection) -> Limits:
 
 async def probe_model(section: ModelSection, clock: Clock) -> str:
     """What the provider says to a question that costs nothing, or a few tokens where there is none. Raises
-    Unavailable with what is wrong."""
+    Unavailable with what is wrong, ConfigError where a library is missing."""
+    await _load(section)
     try:
         if section.provider == "claude-cli":
             from adapters.model.claude_cli import ClaudeCommand

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from adapters.model.answers import parsed, told_schema, whole
 from adapters.model.turns import Told, failed
@@ -103,7 +103,7 @@ def _none_as_zero(value: object) -> object:
     return 0 if value is None else value
 
 
-_Count = Annotated[int, BeforeValidator(_none_as_zero)]
+_Count = Annotated[int, BeforeValidator(_none_as_zero), Field(ge=0, le=1_000_000_000)]
 
 
 class _Usage(BaseModel):
@@ -180,10 +180,10 @@ def heard(body: bytes) -> Heard:
         calls=calls,
         stop=_STOPS.get(message.stop_reason or "", Stop.TOOLS if calls else Stop.DONE),
         usage=Usage(
-            input=max(message.usage.input_tokens, 0),
-            output=max(message.usage.output_tokens, 0),
-            cache_read=max(message.usage.cache_read_input_tokens, 0),
-            cache_write=max(message.usage.cache_creation_input_tokens, 0),
+            input=message.usage.input_tokens,
+            output=message.usage.output_tokens,
+            cache_read=message.usage.cache_read_input_tokens,
+            cache_write=message.usage.cache_creation_input_tokens,
         ),
     )
 

@@ -253,6 +253,16 @@ async def test_what_cannot_be_answered_is_malformed(name: str) -> None:
     assert failure.kind is FailureKind.MALFORMED
 
 
+@pytest.mark.parametrize("tokens", [-1, 10**400, "many", 1.5])
+async def test_tokens_that_cannot_be_counted_are_malformed(tokens: Any) -> None:
+    odd = Says(content=[text("ok")], usage={"input_tokens": tokens, "output_tokens": 1})
+    spending = FakeSpending()
+    async with MessagesApi([odd]) as api, model_at(api.url, Metrics(version="test")) as model:
+        failure = await failure_of(model.open(OPENING, spending, FOREVER).say("?"))
+    assert failure.kind is FailureKind.MALFORMED
+    assert spending.settled[0][0] == spending.reserved[0][0], "what it says of its cost cannot be believed"
+
+
 NO_MESSAGES = [
     "null",
     "[1, 2]",

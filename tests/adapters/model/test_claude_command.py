@@ -139,6 +139,8 @@ async def test_an_error_has_its_kind_and_none_of_its_words(
         ("not JSON", 0, FailureKind.MALFORMED),
         ("[]", 0, FailureKind.MALFORMED),
         ('{"type": "result", "result": "cut o', 0, FailureKind.MALFORMED),
+        ('{"type": "result", "result": "ok", "total_cost_usd": -1}', 0, FailureKind.MALFORMED),
+        ('{"type": "result", "usage": {"input_tokens": 1e30}}', 0, FailureKind.MALFORMED),
     ],
 )
 async def test_garbage_is_no_answer(

@@ -15,7 +15,7 @@ import pytest
 from bot.app.models import limits_of, open_model, probe_model
 from bot.cli.checking import check
 from bot.domain.clock import SystemClock
-from bot.domain.errors import Unavailable
+from bot.domain.errors import ConfigError, Unavailable
 from config.model import ModelSection
 from investigators.analyst.ports import Limits, ModelFailure, Tier
 from tests.architecture.source import ROOT
@@ -169,3 +169,14 @@ async def test_the_command_is_probed_by_its_version(tmp_path: Path) -> None:
     assert command.asked() == []
     with pytest.raises(Unavailable, match=r"model\.command"):
         await probe_model(ModelSection(provider="claude-cli", command="no-such-program"), CLOCK)
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "claude-cli"])
+async def test_a_missing_library_is_named_with_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch, provider: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "genai_prices", None)
+    section = ModelSection.model_validate({"provider": provider, "api_key": KEY})
+    for attempt in (open_model(section, CLOCK).__aenter__(), probe_model(section, CLOCK)):
+        with pytest.raises(ConfigError, match=r"genai_prices is not installed; .*assent\[claude\]"):
+            await attempt
