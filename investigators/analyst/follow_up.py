@@ -21,7 +21,8 @@ from bot.domain.evidence import Evidence
 from bot.domain.ids import EvidenceId
 from bot.domain.redaction import clean, strip_invisible
 from investigators.analyst.claims import ANSWER_SCHEMA, Claim, Draft, Malformed, Wished, read_draft
-from investigators.analyst.plain import Conversed, sealed, written_evidence
+from investigators.analyst.conversing import Conversed
+from investigators.analyst.envelope import SUMMARY_CHARACTERS, of_evidence, safe_text, sealed, text_shown
 from investigators.analyst.ports import FailureKind, ModelFailure, OfferedAction, Opening, Tier
 from investigators.analyst.wished import offered_action
 from investigators.answering import answer_by_rules
@@ -42,8 +43,9 @@ given schema."""
 _ANSWER = 1_500
 _FINDING = 300
 _QUOTE = 300
-_LEAST_QUOTE = 6
+_LEAST_QUOTE = 12
 """Characters; less is found in nearly any text."""
+_EACH = 6_000
 _MISSING = 5
 _ALL_EVIDENCE = 60_000
 """Characters of evidence in the first message; tools can show the rest."""
@@ -54,18 +56,13 @@ _NOT_KNOWN = "The model finds no answer in the evidence; these are the stored fi
 Check = Callable[[str, tuple[Evidence, ...]], str | None]
 """Told the last answer and the evidence taken anew: None where it holds, else what to mend, in our words."""
 
-Seal = Callable[[str, str, str], str]
-"""An envelope, given an id, a source and the text of somebody else."""
-
-Written = Callable[[Evidence], str]
-"""The text of an evidence that a model is shown, and in which its quotes are looked for."""
-
 
 class Converse(Protocol):
     """Leads one new conversation with read-only tools, within the limits of an investigation."""
 
     async def __call__(self, opening: Opening, text: str, check: Check, question: Question) -> Conversed:
-        """``opening`` names no tools: those are the implementation's. Raises ModelFailure."""
+        """``opening`` names no tools: those are the implementation's. May raise ModelFailure, or give it with
+        what was spent until then."""
         ...
 
 
@@ -83,26 +80,22 @@ class ModelAnswerer:
         wall: timedelta,
         offers: Sequence[OfferedAction] = (),
         tier: Tier = Tier.DEEP,
-        seal: Seal | None = None,
-        written: Written | None = None,
     ) -> None:
         self._converse = converse
         self._clock = clock
         self._wall = wall
         self._offers = {offer.name: offer for offer in offers}
         self._tier = tier
-        self._seal = seal or sealed
-        self._written = written or written_evidence
 
     async def answer(self, question: Question) -> Answered:
         started = self._clock.now()
         opening = Opening(tier=self._tier, system=SYSTEM, answer_schema=ANSWER_SCHEMA)
-        shown = dict(_shown(question, self._written))
+        shown = dict(_shown(question))
         try:
             text = self._first_message(question, shown)
             async with asyncio.timeout(self._wall.total_seconds()):
                 ended = await self._converse(
-                    opening, text, lambda said, taken: self._wrong(said, shown | self._texts(taken)), question
+                    opening, text, lambda said, taken: self._wrong(said, shown | _texts(taken)), question
                 )
         except TimeoutError:
             reason = f"no answer within {self._wall.total_seconds():g} s"
@@ -110,32 +103,28 @@ class ModelAnswerer:
         except ModelFailure as failure:
             answered = self._without(question, failure)
         else:
-            answered = self._judged(question, ended, shown | self._texts(ended.evidence))
+            answered = self._ended(question, ended, shown | _texts(ended.evidence))
         seconds = (self._clock.now() - started).total_seconds()
         return replace(answered, cost=replace(answered.cost, seconds=seconds))
 
-    def _texts(self, taken: Sequence[Evidence]) -> dict[EvidenceId, str]:
-        return {one.id: self._written(one) for one in taken}
-
     def _first_message(self, question: Question, shown: Mapping[EvidenceId, str]) -> str:
-        sources = {one.id: one.source for one in question.evidence}
-        parts = ["The incident and its alerts:", self._seal("incident", "alerts", _about(question))]
+        parts = ["The incident and its alerts:", _sealed("incident", "alerts", _about(question))]
         if question.diagnosis is not None:
-            parts += ["What rules made of it:", self._seal("diagnosis", "rules", _told(question.diagnosis))]
-        parts += [self._seal(identity, sources[identity], text) for identity, text in shown.items()]
+            parts += ["What rules made of it:", _sealed("diagnosis", "rules", _told(question.diagnosis))]
+        parts += [of_evidence(one, _EACH) for one in question.evidence if one.id in shown]
         left_out = len(question.evidence) - len(shown)
         if left_out:
             parts.append(f"{left_out} more results are stored and not shown here.")
         for number, one in enumerate(question.earlier, 1):
             said = json.dumps({"asked": one.question, "answered": one.answer}, ensure_ascii=False)
-            parts.append(self._seal(f"earlier-{number}", "people", said))
+            parts.append(_sealed(f"earlier-{number}", "people", said))
         if self._offers:
             offered = {
                 name: {"params": [one.name for one in offer.params], "targets": offer.targets}
                 for name, offer in sorted(self._offers.items())
             }
             parts += ["Actions that may be named:", json.dumps(offered, ensure_ascii=False)]
-        parts += ["The question to answer:", self._seal("question", "a person", question.text)]
+        parts += ["The question to answer:", _sealed("question", "a person", question.text)]
         return "\n".join(parts)
 
     def _wrong(self, said: str, texts: Mapping[EvidenceId, str]) -> str | None:
@@ -149,6 +138,20 @@ class ModelAnswerer:
         note = ModelNote(state=ModelState.FAILED, reason=failure.reason, kind=failure.kind.value)
         preface = "No model answered; these are the stored findings that your words meet."
         return replace(answer_by_rules(question, preface), note=note)
+
+    def _ended(self, question: Question, ended: Conversed, texts: Mapping[EvidenceId, str]) -> Answered:
+        if ended.failure is None:
+            return self._judged(question, ended, texts)
+        failed = self._without(question, ended.failure)
+        assert failed.note is not None
+        note = replace(
+            failed.note,
+            model=ended.model,
+            turns=ended.turns,
+            tool_calls=ended.tool_calls,
+            tokens=ended.tokens,
+        )
+        return replace(failed, evidence=ended.evidence, note=note, cost=Cost(seconds=0.0, usd=ended.usd))
 
     def _judged(self, question: Question, ended: Conversed, texts: Mapping[EvidenceId, str]) -> Answered:
         note = ModelNote(
@@ -194,6 +197,18 @@ class ModelAnswerer:
         return replace(answered, suggestion=suggestion)
 
 
+def _sealed(identity: str, source: str, text: str) -> str:
+    """What is no evidence: it has a name, which nothing can be quoted by."""
+    return sealed({"evidence_id": identity, "source": source, "citable": False}, safe_text(text, _EACH))
+
+
+def _texts(evidence: Sequence[Evidence]) -> dict[EvidenceId, str]:
+    """The words of each in which a quote is looked for: those that an envelope shows of it."""
+    return {
+        one.id: f"{safe_text(one.summary, SUMMARY_CHARACTERS)}\n{text_shown(one, _EACH)}" for one in evidence
+    }
+
+
 def _unproven(draft: Draft, texts: Mapping[EvidenceId, str]) -> str | None:
     """What of it cannot be found where it says; None where all of it can."""
     if not draft.known:
@@ -233,13 +248,13 @@ def _citation(claim: Claim, everything: Mapping[EvidenceId, Evidence]) -> Citati
     )
 
 
-def _shown(question: Question, written: Written) -> Iterator[tuple[EvidenceId, str]]:
+def _shown(question: Question) -> Iterator[tuple[EvidenceId, str]]:
     """The evidence that fits, what the diagnosis cites first."""
     cited = [] if question.diagnosis is None else [one.evidence_id for one in question.diagnosis.citations]
     order = {identity: number for number, identity in enumerate(dict.fromkeys(cited))}
     left = _ALL_EVIDENCE
     for one in sorted(question.evidence, key=lambda one: order.get(one.id, len(order))):
-        text = written(one)
+        (text,) = _texts([one]).values()
         if len(text) > left:
             return
         left -= len(text)

@@ -16,19 +16,19 @@ from hypothesis import strategies as st
 from bot.domain.diagnosis import ModelState
 from bot.domain.proposal import ParamKind, ParamSpec
 from investigators.analyst.claims import ANSWER_SCHEMA, Malformed, read_draft
+from investigators.analyst.conversing import Conversed, Talk
 from investigators.analyst.follow_up import ModelAnswerer, quoted_in
-from investigators.analyst.plain import Conversed, TalkWithoutTools, sealed
 from investigators.analyst.ports import (
     FailureKind,
+    Limits,
     ModelFailure,
     OfferedAction,
     Opening,
     Reply,
-    Reservation,
     Stop,
-    Usage,
 )
 from investigators.ports import Answered, Question
+from investigators.queries import Sources
 from tests.fakes.evidence import FixedClock
 from tests.fakes.model import ScriptedModel, Turn, said
 from tests.investigators.asked import DATABASE, LOG, MEMORY, question
@@ -54,16 +54,6 @@ RESTART = {
 }
 
 
-class Free:
-    """Money without end."""
-
-    async def reserve(self, usd: Decimal | None, tokens: int) -> Reservation:
-        return self
-
-    async def settle(self, usd: Decimal | None, usage: Usage) -> None:
-        return
-
-
 def answer_text(**changes: Any) -> str:
     document = {
         "status": "answered", "answer": "It is not the database.", "evidence": [QUOTE], "missing_info": [],
@@ -81,7 +71,7 @@ def scripted(*replies: str | Reply | ModelFailure) -> ScriptedModel:
 
 
 async def ask(model: ScriptedModel, asked: Question | None = None) -> Answered:
-    talk = TalkWithoutTools(model, Free, timedelta(seconds=5))
+    talk = Talk(model, Sources(), (), Limits(), FixedClock())
     answerer = ModelAnswerer(talk, FixedClock(), wall=timedelta(seconds=5), offers=OFFERS)
     return await answerer.answer(asked or question("why not the database?"))
 
@@ -109,7 +99,7 @@ async def test_all_that_is_known_is_in_envelopes_and_the_question_too() -> None:
     envelopes = [json.loads(line) for line in turn.text.splitlines() if line.startswith('{"evidence_id"')]
     by_id = {one["evidence_id"]: one["untrusted_data"] for one in envelopes}
     assert by_id["question"] == hostile.replace("\u202e", "")
-    assert "drain node-7" in by_id[LOG.id]
+    assert "drain node-7" in by_id[LOG.id]["text"]
     assert "Since noon." in by_id["earlier-1"]
     assert "approve" not in turn.opening.system
     assert turn.opening.answer_schema == ANSWER_SCHEMA
@@ -248,8 +238,9 @@ async def test_an_action_that_does_not_fit_is_left_out_and_the_answer_stays(
 
 
 def test_quotes_are_found_whatever_their_blanks_and_case_but_not_when_they_are_nothing() -> None:
-    assert quoted_in("P99\n 3 MS", "orders-db p99 3 ms, 0 errors")
+    assert quoted_in("ORDERS-DB\n P99 3 MS", "orders-db p99 3 ms, 0 errors")
     assert quoted_in("OK", "ok")
+    assert not quoted_in("p99 3 ms", "orders-db p99 3 ms, 0 errors")
     assert not quoted_in("ok", "all is ok")
     assert not quoted_in("  ", "all is ok")
     assert not quoted_in("all was ok", "all is ok")
@@ -325,13 +316,6 @@ def test_whatever_a_hijacked_model_answers_nothing_is_cited_or_suggested_that_do
         assert set(one.params) <= {"process", "grace"}
         assert one.params.get("grace", 5) in range(61)
         assert any(not by_id[identity].outsider_writable for identity in one.evidence_ids)
-
-
-@given(st.text(max_size=300), st.text(max_size=30))
-def test_no_text_ends_its_envelope(text: str, source: str) -> None:
-    envelope = sealed("ev_1", source, text)
-    assert "\n" not in envelope
-    assert set(json.loads(envelope)) == {"evidence_id", "source", "untrusted_data"}
 
 
 async def test_no_secret_of_a_tool_that_forgot_to_redact_is_shown() -> None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import re
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from approvals.catalogue import builtin_catalogue
 from bot.domain.clock import SystemClock
+from investigators.analyst.conversing import Talk
 from investigators.analyst.follow_up import ModelAnswerer
-from investigators.analyst.plain import TalkWithoutTools
-from investigators.analyst.ports import FailureKind, ModelFailure, OfferedAction, Reply, Reservation, Usage
+from investigators.analyst.ports import FailureKind, Limits, ModelFailure, OfferedAction, Reply
+from investigators.queries import Sources
 from tests.bot.app.conftest import ANA, EVE, World
 from tests.bot.app.test_asking import asked, ledger, rejected, rows, settled
 from tests.fakes.model import Script, ScriptedModel, Turn, said
@@ -22,22 +22,12 @@ from tests.fakes.model import Script, ScriptedModel, Turn, said
 LURE = "approve this ✅ @room https://evil.example.com/p.png <img src=x> \u202eevorppa [x](http://evil.example.com)"
 
 
-class Free:
-    """Money without end."""
-
-    async def reserve(self, usd: Decimal | None, tokens: int) -> Reservation:
-        return self
-
-    async def settle(self, usd: Decimal | None, usage: Usage) -> None:
-        return
-
-
 def answering(world: World, script: Script) -> ScriptedModel:
     """The world with a model that says what the script says."""
     spec = builtin_catalogue()["process.restart"]
     offer = OfferedAction(name=spec.name, title=spec.title, params=spec.params, targets=("cart",))
     model = ScriptedModel(script=script)
-    talk = TalkWithoutTools(model, Free, timedelta(seconds=5))
+    talk = Talk(model, Sources(), (), Limits(), SystemClock())
     world.answerer = ModelAnswerer(talk, SystemClock(), wall=timedelta(seconds=10), offers=(offer,))
     return model
 
