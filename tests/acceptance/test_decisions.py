@@ -194,6 +194,11 @@ async def test_the_bot_is_asked_and_stopped_in_the_room(open_scenario: Open) -> 
         await world.commander.text(world.room, "!assent why", thread=root.event_id)
         why = await world.says(f"Why: {short_id}", thread=root.event_id)
         assert "Facts" in why.text
+        await world.commander.text(world.room, "!assent since when does memory grow?", thread=root.event_id)
+        answer = await world.says("Answer to ana", thread=root.event_id)
+        assert "fires since" in answer.text
+        assert "MiB" in answer.text
+        assert "No model is configured" in answer.text
 
         await world.mallory.text(world.room, "!assent pause")
         await world.told_privately(world.mallory, "it needs one of the roles")
