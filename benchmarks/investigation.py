@@ -34,7 +34,7 @@ from adapters.evidence.snapshot import Snapshot
 from benchmarks import pods
 from benchmarks.measure import Measure, number, percentile
 from benchmarks.output import finish
-from bot.app.evidence import thinking
+from bot.app.reasoning import thinking
 from bot.app.replay import replay
 from bot.cli.collecting import collect_seldom
 from bot.domain.diagnosis import Hypothesis

@@ -22,6 +22,7 @@ from bot.app.seams import Seams
 from bot.domain.errors import ConfigError
 from config.loader import process_environment
 from config.schema import AlertmanagerTarget, Config
+from investigators.analyst.ports import OfferedAction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +101,27 @@ def build_inspectors(config: Config, seams: Seams, session: aiohttp.ClientSessio
             config.execution.alertmanager, session=session, clock=seams.clock
         )
     return inspectors
+
+
+def offered_actions(config: Config, seams: Seams) -> tuple[OfferedAction, ...]:
+    """What a model may name: the catalogue's entries whose executor is configured, without those that only
+    undo another. Naming one runs nothing, whether execution is enabled or not."""
+    configured = set(seams.acting or ())
+    inventory: dict[str, tuple[str, ...]] = {}
+    if config.execution.processes:
+        configured.add("process")
+        inventory["process"] = tuple(process.name for process in config.execution.processes)
+    if config.execution.alertmanager is not None:
+        configured.add("alertmanager")
+    catalogue = builtin_catalogue()
+    undoing = {spec.compensating for spec in catalogue.values()}
+    return tuple(
+        OfferedAction(
+            name=spec.name, title=spec.title, params=spec.params, targets=inventory.get(spec.executor)
+        )
+        for spec in catalogue.values()
+        if spec.executor in configured and spec.name not in undoing
+    )
 
 
 def _build_executors(config: Config, seams: Seams, session: aiohttp.ClientSession) -> Mapping[str, Executor]:

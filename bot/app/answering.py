@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 
 from approvals.model import Directory
+from bot.app.reasoning import Reasoners
 from bot.app.seams import Seams
 from bot.commands.asking import Asking
 from bot.commands.handlers import may_propose
@@ -17,8 +17,6 @@ from bot.workflow.asking import AnsweringQuestions
 from bot.workflow.proposing import Proposing
 from bot.workflow.wishing import Wishing
 from config.schema import Config
-from investigators.answering import RulesAnswerer
-from investigators.ports import Answerer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +35,7 @@ def wire_asking(
     proposing: Proposing,
     people: Directory,
     catalogue: Mapping[str, ActionSpec],
+    reasoners: Reasoners,
 ) -> Asked:
     """The three of them, on the same rows."""
     clock = seams.clock
@@ -46,23 +45,13 @@ def wire_asking(
         commands=Asking(catalogue, clock, calibration=calibration),
         answering=AnsweringQuestions(
             store,
-            build_answerer(seams),
+            reasoners.answerer,
             catalogue,
             clock,
-            answering_deadline(config),
+            reasoners.answering,
             seams.on_error,
             may,
             calibration=calibration,
         ),
         wishing=Wishing(store, proposing, clock, may, calibration=calibration),
     )
-
-
-def build_answerer(seams: Seams) -> Answerer:
-    """The one that works without a model: it reads what is stored."""
-    return seams.answerer or RulesAnswerer()
-
-
-def answering_deadline(config: Config) -> timedelta:
-    """As long as an investigation may take."""
-    return config.evidence.deadline

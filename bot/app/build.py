@@ -24,45 +24,31 @@ from adapters.http import BoundListener, open_listener
 from adapters.queue.local import LocalQueue
 from adapters.schedule import open_schedule
 from adapters.storage import SqlStore, open_store
-from approvals.catalogue import builtin_catalogue
-from approvals.document import RiskSettings
 from approvals.gate import Gate
 from approvals.ledger import Entry
-from bot.app.acting import Keys, build_gate, build_inspectors, build_policy, load_keys, may_execute
-from bot.app.answering import wire_asking
+from bot.app.acting import (
+    Keys,
+    load_keys,
+    may_execute,
+    offered_actions,
+)
 from bot.app.chats import bind_rooms, open_chats
-from bot.app.evidence import open_investigator
+from bot.app.health import gauge, readiness
+from bot.app.reasoning import open_reasoners
 from bot.app.seams import Seams
-from bot.app.wiring import approval_settings, directory, grouping, router, verification
-from bot.commands.emoji import Glyphs
-from bot.commands.handlers import Handlers
-from bot.commands.inbound import HandlingInbound
+from bot.app.work import Handler, Work
 from bot.domain.audit import ServiceStarted
 from bot.domain.ids import ExecutionId
 from bot.ports import Chat, JobKind
 from bot.supervisor import Stage, run_until, stop_in_stages
 from bot.telemetry import Metrics
-from bot.workflow.announcement import Announcing
 from bot.workflow.calibration import withdraw_offers
 from bot.workflow.checkpointing import Checkpointing
-from bot.workflow.delivery import Delivering, Rooms
-from bot.workflow.execution import Executing, Recovering
-from bot.workflow.expiry import Expiring, Reminding
-from bot.workflow.heartbeats import AgingOut, WatchingHeartbeats
-from bot.workflow.intake import Intake
-from bot.workflow.investigation import Investigating
-from bot.workflow.proposing import Proposing
+from bot.workflow.execution import Recovering
 from bot.workflow.proving import prove_ledger
-from bot.workflow.remediation import Remediating
-from bot.workflow.reviewing import Reviewing
-from bot.workflow.summarising import Summarising
-from bot.workflow.verification import Verifying
 from config.dump import config_digest
 from config.schema import Config
-from investigators.ports import Investigator
-from investigators.retrospect.account import RulesSummariser
 
-Handler = Callable[[str], Awaitable[None]]
 Sweep = Callable[[], Awaitable[None]]
 
 CONCURRENCY: Mapping[JobKind, int] = {
@@ -178,11 +164,19 @@ async def build(config: Config, seams: Seams | None = None) -> AsyncIterator[App
             _log.critical("ledger_broken", problem=report.problem, first_bad=report.first_bad)
         session = await stack.enter_async_context(aiohttp.ClientSession())
         chats = await stack.enter_async_context((seams.open_chats or open_chats)(config, seams.clock))
-        investigator = await stack.enter_async_context(
-            open_investigator(config, seams, session, store, purse=store.purse, metrics=metrics)
+        reasoners = await stack.enter_async_context(
+            open_reasoners(
+                config,
+                seams,
+                session,
+                store,
+                purse=store.purse,
+                metrics=metrics,
+                actions=offered_actions(config, seams),
+            )
         )
         rooms = bind_rooms(config, chats)
-        work = _Work(config, seams, store, keys, metrics, session, rooms, investigator)
+        work = Work(config, seams, store, keys, metrics, session, rooms, reasoners)
         checkpointing = _checkpointing(config, seams, store, keys, anchors)
         await _recover(config, seams, store, queue, work)
         schedule = await stack.enter_async_context(
@@ -191,7 +185,7 @@ async def build(config: Config, seams: Seams | None = None) -> AsyncIterator[App
         sweeps: dict[str, tuple[timedelta, Sweep]] = {
             "heartbeats": (_HEARTBEATS, work.heartbeats.run),
             "age-out": (_AGING, work.aging.run),
-            "gauges": (_GAUGES, lambda: _gauge(store, metrics)),
+            "gauges": (_GAUGES, lambda: gauge(store, metrics)),
         }
         if checkpointing is not None:
             sweeps["checkpoints"] = (_CHECKPOINTS, checkpointing.run)
@@ -205,7 +199,7 @@ async def build(config: Config, seams: Seams | None = None) -> AsyncIterator[App
                 parsers=parsers(config.limits, missing_severity=config.grouping.missing_severity),
                 sink=store,
                 metrics=metrics,
-                readiness=lambda: _readiness(store, chats),
+                readiness=lambda: readiness(store, chats),
                 clock=seams.clock,
             )
         )
@@ -223,126 +217,7 @@ async def build(config: Config, seams: Seams | None = None) -> AsyncIterator[App
         )
 
 
-class _Work:
-    """The workflow's steps, wired."""
-
-    def __init__(
-        self,
-        config: Config,
-        seams: Seams,
-        store: SqlStore,
-        keys: Keys,
-        metrics: Metrics,
-        session: aiohttp.ClientSession,
-        rooms: Rooms,
-        investigator: Investigator,
-    ) -> None:
-        clock, token = seams.clock, seams.token
-        calibration = config.investigation.calibration
-        people = directory(config)
-        settings = approval_settings(config)
-        schedule = verification(config)
-        risk = RiskSettings()
-        policy = build_policy(config, risk)
-        inspectors = build_inspectors(config, seams, session)
-        self.gate = build_gate(
-            config,
-            seams,
-            session,
-            store=store,
-            keys=keys,
-            policy=policy,
-            risk=risk,
-            directory=people,
-            inspectors=inspectors,
-        )
-        reviewing = Reviewing(people, keys.must_sign, keys.verifier, settings, clock, token, metrics)
-        self._intake = Intake(store, router(config), grouping(config), clock, token, metrics, seams.on_error)
-        self._investigating = Investigating(
-            store,
-            investigator,
-            clock,
-            token,
-            metrics,
-            config.evidence.deadline,
-            seams.on_error,
-            calibration=calibration,
-        )
-        catalogue = builtin_catalogue()
-        proposing = Proposing(
-            store,
-            catalogue,
-            inspectors,
-            policy,
-            risk,
-            settings,
-            keys.must_sign,
-            clock,
-            token,
-            execution_enabled=may_execute(config),
-        )
-        self._remediating = Remediating(store, proposing, catalogue, inspectors, calibration=calibration)
-        self._asked = wire_asking(config, seams, store, proposing, people, catalogue)
-        self._executing = Executing(store, self.gate.open, Recovering(store, clock), schedule, metrics)
-        self._verifying = Verifying(store, inspectors, schedule, clock)
-        self._expiring = Expiring(store, clock)
-        self._reminding = Reminding(store, settings, clock)
-        self._announcing = Announcing(store, clock, calibration=calibration)
-        self._summarising = Summarising(
-            store,
-            seams.summariser or RulesSummariser(),
-            config.investigation.summarise_after,
-            config.grouping.reopen_within,
-            clock,
-            seams.on_error,
-        )
-        self._delivering = Delivering(store, rooms, clock, seams.on_error)
-        self._inbound = HandlingInbound(
-            store,
-            store,
-            Handlers(
-                reviewing,
-                store,
-                people,
-                clock,
-                self._asked.commands,
-                calibration=calibration,
-            ),
-            reviewing,
-            people,
-            rooms,
-            Glyphs(config.chat.approve_emoji, config.chat.reject_emoji),
-            clock,
-            seams.on_error,
-        )
-        missing = {beat.alertname: beat.missing_after for beat in config.grouping.heartbeats}
-        self.heartbeats = WatchingHeartbeats(store, store, missing, clock, clock.now())
-        self.aging = AgingOut(store, config.grouping.age_out, clock)
-
-    def handlers(self) -> Mapping[JobKind, Handler]:
-        """The step that each kind of job wakes."""
-        return {
-            JobKind.INTAKE: self._intake.run,
-            JobKind.INVESTIGATE: self._investigating.run,
-            JobKind.REMEDIATE: self._remediate,
-            JobKind.EXECUTE: self._executing.run,
-            JobKind.VERIFY: self._verifying.run,
-            JobKind.EXPIRE: self._expiring.run,
-            JobKind.REMIND: self._reminding.run,
-            JobKind.ANNOUNCE: self._announcing.run,
-            JobKind.DELIVER: self._delivering.run,
-            JobKind.INBOUND: self._inbound.run,
-            JobKind.HEARTBEAT: self.heartbeats.run,
-            JobKind.SUMMARISE: self._summarising.run,
-            JobKind.ASK: self._asked.answering.run,
-        }
-
-    async def _remediate(self, subject: str) -> None:
-        await self._remediating.run(subject)
-        await self._asked.wishing.run(subject)
-
-
-async def _recover(config: Config, seams: Seams, store: SqlStore, queue: LocalQueue, work: _Work) -> None:
+async def _recover(config: Config, seams: Seams, store: SqlStore, queue: LocalQueue, work: Work) -> None:
     """Pick up what the last process left: first settle what it was executing, then wake the rest."""
     pending = await store.pending_work()
     interrupted = [ExecutionId(p.job.subject) for p in pending if p.job.kind is JobKind.VERIFY]
@@ -385,17 +260,3 @@ def _entries_written(config: Config, metrics: Metrics, entries: Sequence[Entry])
     if config.ledger.log_entries:
         for entry in entries:
             _log.info("ledger_entry", hash=entry.entry_hash.hex(), **json.loads(entry.body))
-
-
-async def _readiness(store: SqlStore, chats: Mapping[str, Chat]) -> Mapping[str, str | None]:
-    found: dict[str, str | None] = {"store": await store.healthy()}
-    for name, chat in chats.items():
-        found[f"chat:{name}"] = chat.healthy()
-    return found
-
-
-async def _gauge(store: SqlStore, metrics: Metrics) -> None:
-    counts = await store.counts()
-    metrics.incidents_open.set(counts.live_incidents)
-    metrics.outbox_pending.set(counts.pending_deliveries)
-    metrics.ledger_ok.set(1 if await store.ledger_problem() is None else 0)

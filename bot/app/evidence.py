@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import aiohttp
 
-from bot.app.analyst import open_analyst
 from bot.app.mcp import mcp_probes
-from bot.app.models import limits_of, open_model
 from bot.app.records import record_probes, record_sources
-from bot.app.resting import Resting
 from bot.app.seams import Seams
 from bot.domain.clock import Clock
 from bot.domain.errors import Unavailable
 from bot.domain.evidence import Evidence, EvidenceStatus, Window
-from bot.telemetry import Metrics
 from config.schema import Config
-from investigators.analyst.ports import Limits, Model, Purse
 from investigators.ports import (
     HostQuery,
     HostSource,
-    Investigator,
     KnownEdges,
     MetricQuery,
     MetricSource,
@@ -34,69 +27,9 @@ from investigators.ports import (
 )
 from investigators.queries import EvidenceSource, LogQuery, Query, Sources, SpanQuery
 
-_THREADS = 1
-"""More would not be faster, as they share the interpreter's lock, and the event loop would wait for a turn of
-each: three times as long with two."""
-
 
 class Memory(PastMemory, KnownEdges, Protocol):
     """What the store keeps from one investigation to the next."""
-
-
-@asynccontextmanager
-async def open_investigator(
-    config: Config,
-    seams: Seams,
-    session: aiohttp.ClientSession,
-    memory: Memory | None = None,
-    *,
-    purse: Purse | None = None,
-    metrics: Metrics | None = None,
-) -> AsyncIterator[Investigator]:
-    """The deterministic investigator over every configured source, and the configured model behind it, until
-    both are closed; ``memory`` is what earlier ones left that it may learn from, ``purse`` the day's
-    money."""
-    if seams.investigator is not None:
-        yield seams.investigator
-        return
-    from investigators.registry import DeterministicInvestigator
-
-    with thinking() as pool:
-        async with live_sources(config, seams, session, memory) as sources:
-            rules = DeterministicInvestigator(
-                sources,
-                clock=seams.clock,
-                deadline=config.evidence.deadline,
-                lookback=config.evidence.lookback,
-                pool=pool,
-            )
-            async with open_model(config.model, seams.clock, metrics) as configured:
-                yield Resting(_with_model(rules, seams.model or configured, sources, config, seams, purse))
-
-
-def _with_model(
-    rules: Investigator,
-    model: Model | None,
-    sources: Sources,
-    config: Config,
-    seams: Seams,
-    purse: Purse | None,
-) -> Investigator:
-    if model is None:
-        return rules
-    limits = Limits() if config.model is None else limits_of(config.model)
-    return open_analyst(rules, model, sources, limits=limits, clock=seams.clock, purse=purse)
-
-
-@contextmanager
-def thinking() -> Iterator[Executor]:
-    """Where investigations judge, however many of these there are. One that still judges at the end is not
-    waited for."""
-    pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="judging")
-    try:
-        yield pool
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 from pydantic import TypeAdapter
 
-from bot.app.evidence import open_investigator
+from bot.app.reasoning import open_reasoners
 from bot.app.recording import record
 from bot.app.replay import firing, new_case, replay
 from bot.app.seams import Seams
@@ -67,9 +67,9 @@ async def _look(config: Config, path: Path) -> tuple[Case, Investigation]:
     case = new_case(alerts, now, secrets.token_hex, router(config), grouping(config))
     async with (
         aiohttp.ClientSession() as session,
-        open_investigator(config, seams, session) as investigator,
+        open_reasoners(config, seams, session) as reasoners,
     ):
-        return case, await investigator.investigate(case)
+        return case, await reasoners.investigator.investigate(case)
 
 
 def _as_json(answer: Investigation) -> str:

@@ -12,7 +12,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from bot.app.analyst import open_analyst
 from bot.app.models import limits_of, open_model
 from bot.app.replay import replay
 from bot.domain.clock import Clock, SystemClock
@@ -44,7 +43,9 @@ CONFIGURED = "configured"
 def _open_analyst(
     rules: Investigator, model: Model, sources: Sources, limits: Limits, clock: Clock
 ) -> Investigator:
-    return open_analyst(rules, model, sources, limits=limits, clock=clock)
+    from investigators.analyst.analyst import Analyst
+
+    return Analyst(rules, model, sources, limits=limits, clock=clock)
 
 
 @dataclass(slots=True)
