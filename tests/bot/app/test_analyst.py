@@ -141,7 +141,7 @@ async def test_an_unverified_answer_is_shown_as_such_and_offers_nothing(world: W
     async with world.running():
         await world.send(alert(severity="critical"))
         reply = await world.says("Diagnosis of")
-        assert "Not verified: the model scripted-deep" in reply.text
+        assert "Not verified: what the model scripted-deep says" in reply.text
         await becomes(world, IncidentState.INCONCLUSIVE)
     assert not any("Approval needed" in message.text for message in world.room.bot_messages())
 
