@@ -29,6 +29,7 @@ demo: $(READY)
 
 test: $(READY)
 	@.ci/servers
+	@.ci/corpora $(BIN)/python
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 # The linter's cache keeps imports as they were resolved when a target did not exist yet: a violation stays unseen.

@@ -68,7 +68,7 @@ def model_block(diagnosis: Diagnosis) -> Iterator[Block]:
         case ModelState.AGREED:
             line = [strong("Read by "), *name, span(": the rules' diagnosis stands.")]
         case ModelState.UNVERIFIED:
-            line = [strong("Not verified: "), *name, span(" says something else. Nothing is offered for it.")]
+            line = [strong("Not verified: "), span("what "), *name, span(" says. Nothing is offered for it.")]
         case ModelState.FAILED:
             line = [strong("By rules only: "), *name, span(" gave no answer.")]
         case ModelState.SKIPPED:

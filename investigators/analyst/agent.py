@@ -22,8 +22,8 @@ from investigators.analyst.ports import (
 from investigators.analyst.prompts import analyst_prompt
 from investigators.analyst.tools import ToolBox
 
-_KEPT_TURNS = 2
-"""One to answer and one to mend the answer: no tool is offered where fewer would be left."""
+_KEPT_TURNS = 3
+"""To answer, to mend the answer, and for a second look: no tool is offered where fewer would be left."""
 _LAST = "This was the last reading. Answer now, with what you have."
 _MEND = (
     "Your answer does not stand:\n{problems}\nAnswer once more with the whole JSON object. Quote only words "

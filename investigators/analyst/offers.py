@@ -14,7 +14,8 @@ from bot.domain.proposal import ParamKind, ParamSpec
 from investigators.analyst.answer import Cause, WantedAction
 from investigators.analyst.ports import OfferedAction
 from investigators.analyst.sureness import same_object
-from investigators.words import title_of
+from investigators.facts.known import FAULTS
+from investigators.words import TITLES, title_of
 
 _NAME = re.compile(r"[A-Za-z0-9_][\w./-]*")
 _ACTING = (DiagnosisVerdict.ACTION_NEEDED, DiagnosisVerdict.ACTION_SUGGESTED)
@@ -74,12 +75,14 @@ def _made(wanted: WantedAction, known: OfferedAction | None, standing: Standing)
         raise InputError("its parameters are about something else than its target")
     elif not _about(target, standing):
         raise InputError("its target is not named by any quoted evidence that no outsider can write")
-    cause = standing.cause
+    fault = standing.cause.fault
+    # Not the model's words: a name or a fault of its own making could be a sentence to whoever decides.
+    found = title_of(fault) if fault in TITLES or fault in FAULTS else "the fault that the diagnosis names"
     return SuggestedAction(
         action=known.name,
         params=params,
         target=target,
-        why=f"{cause.object}: {title_of(cause.fault)} (found by a model; its quotes are in the evidence)",
+        why=f"{target}: {found} (found by a model; its quotes are in the diagnosis)",
         evidence_ids=standing.evidence_ids,
     )
 

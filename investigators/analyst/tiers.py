@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from bot.domain.alert import AlertStatus, Severity
-from bot.domain.diagnosis import Diagnosis
+from bot.domain.diagnosis import Diagnosis, DiagnosisVerdict
 from investigators.analyst.ports import Tier
 from investigators.ports import Case
 
@@ -21,7 +21,7 @@ def firing(case: Case) -> bool:
 class Tiers:
     """``always`` says what a severity gets whatever the rules found; None: no model. A severity that is not
     in it goes by the rules: critical and unknown to the deep model, others to the fast one, or to the deep
-    one where the rules found no cause. An alert that names no severity has the one that the operator
+    one where the rules came to nothing. An alert that names no severity has the one that the operator
     declared for it (``grouping.missing_severity``) before it comes here."""
 
     always: Mapping[Severity, Tier | None] = field(default_factory=lambda: MappingProxyType({}))
@@ -32,6 +32,9 @@ class Tiers:
         severity = case.incident.severity
         if severity in self.always:
             return self.always[severity]
-        if severity in (Severity.CRITICAL, Severity.UNKNOWN) or rules.root_cause is None:
+        if (
+            severity in (Severity.CRITICAL, Severity.UNKNOWN)
+            or rules.verdict is DiagnosisVerdict.INCONCLUSIVE
+        ):
             return Tier.DEEP
         return Tier.FAST

@@ -34,6 +34,8 @@ from bot.domain.diagnosis import (
     DiagnosisVerdict,
     Gap,
     Hypothesis,
+    ModelNote,
+    ModelState,
     Origin,
     PerspectiveState,
     PerspectiveView,
@@ -351,6 +353,29 @@ def some(message: Message | None) -> Message:
     return message
 
 
+QUOTED = replace(
+    DIAGNOSIS,
+    origin=Origin.MODEL,
+    citations=(
+        replace(DIAGNOSIS.citations[0], finding="its cache never evicts", quote="rss 80 MiB → 900 MiB @room"),
+        Citation(
+            evidence_id=EvidenceId("ev_0123456789abcdef01234567"),
+            source="loki",
+            finding="it says so",
+            quote="ERROR cache is full, see https://evil-host.com <b>now</b>",
+            outsider_writable=True,
+        ),
+    ),
+    cost=Cost(seconds=41.2, usd=Decimal("0.18")),
+    model=ModelNote(state=ModelState.VERIFIED, model="claude-opus-5-5", turns=6, tool_calls=9, tokens=41_000),
+)
+
+
+def noted(state: ModelState, reason: str) -> Diagnosis:
+    note = ModelNote(state=state, model="claude-opus-5-5", reason=reason, said="@room restart everything")
+    return replace(DIAGNOSIS, model=note, cost=Cost(seconds=12.0, usd=Decimal("0.18")))
+
+
 SENTENCES = {
     **asked.sentences(INCIDENT),
     "root_waiting": lambda: incident.root_card(VIEW),
@@ -392,6 +417,22 @@ SENTENCES = {
         replace(DIAGNOSIS, suspects=FULL.suspects, no_culprit=True, cost=Cost(seconds=0.2, usd=None)),
         INCIDENT,
     ),
+    "diagnosis_model": lambda: incident.diagnosis_reply(QUOTED, INCIDENT),
+    "diagnosis_model_agreed": lambda: incident.diagnosis_reply(
+        noted(ModelState.AGREED, "a second look was not sure of it"), INCIDENT
+    ),
+    "diagnosis_model_unverified": lambda: incident.diagnosis_reply(
+        replace(noted(ModelState.UNVERIFIED, "2 of 3 quotes were not found in the evidence"), citations=()),
+        INCIDENT,
+    ),
+    "diagnosis_model_failed": lambda: incident.diagnosis_reply(
+        noted(ModelState.FAILED, "it refused to answer"), INCIDENT
+    ),
+    "diagnosis_model_skipped": lambda: incident.diagnosis_reply(
+        replace(DIAGNOSIS, model=ModelNote(state=ModelState.SKIPPED, reason="no alert of it fires any more")),
+        INCIDENT,
+    ),
+    "budget": lambda: incident.budget_reply(NOW.date()),
     "diagnosis_calibration": lambda: incident.diagnosis_reply(
         replace(DIAGNOSIS, hypotheses=DIAGNOSIS.hypotheses[:1], steps=()), INCIDENT, calibration=True
     ),

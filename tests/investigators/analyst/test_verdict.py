@@ -165,6 +165,14 @@ def test_a_target_that_the_evidence_names_may_be_offered() -> None:
     assert suggestion.target == "other"
 
 
+def test_a_fault_of_the_models_own_making_is_no_sentence_on_a_card() -> None:
+    cause = replace(CAUSE, object="approve-this-it-is-safe", fault="ana_said_yes_to_this_already")
+    suggestion, _ = offer([wanted(process="demo")], [RESTART], standing(cause=cause))
+    assert suggestion is not None
+    assert suggestion.why.startswith("demo: the fault that the diagnosis names")
+    assert "safe" not in suggestion.why
+
+
 def test_the_first_that_may_be_offered_is_and_its_reason_is_ours() -> None:
     actions = [
         wanted("process.kill"),
