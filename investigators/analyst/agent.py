@@ -70,7 +70,8 @@ class Dialogue:
 
     def _may_read(self) -> bool:
         budget = self._budget
-        return self._tools is not None and budget.turns_left > _KEPT_TURNS and budget.tools_left > 0
+        enough = budget.turns_left > _KEPT_TURNS and budget.tools_left > 0 and not budget.scarce
+        return self._tools is not None and enough
 
 
 def _finished(reply: Reply) -> str:

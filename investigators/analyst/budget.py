@@ -11,6 +11,14 @@ from bot.domain.errors import Unavailable
 from investigators.analyst.ports import FailureKind, Limits, ModelFailure, Purse, Reservation, Usage
 
 
+_TO_FINISH = 3
+"""Calls to end well with: the answer, one to mend it, and a second look at it."""
+_GROWS = Decimal("1.25")
+"""What the next call may take of what the last one did: a conversation grows."""
+_TIME_TO_FINISH = 4
+"""The part of the time that is kept to end in."""
+
+
 class Budget:
     """The limits of one investigation and the day's money; a ``Spending`` for all its conversations.
 
@@ -21,7 +29,9 @@ class Budget:
         self._limits = limits
         self._purse = purse
         self._clock = clock
+        self._wall = wall
         self._end = clock.now() + wall
+        self._last: tuple[Decimal, int] = (Decimal(0), 0)
         self._held_usd = Decimal(0)
         self._held_tokens = 0
         self._spent_usd = Decimal(0)
@@ -51,6 +61,17 @@ class Budget:
         self.turns += 1
 
     @property
+    def scarce(self) -> bool:
+        """Whether to end now: another reading could leave too little money, tokens or time for an answer."""
+        usd, tokens = self._last
+        limits, needed = self._limits, _TO_FINISH * _GROWS
+        if limits.usd is not None and limits.usd - self._committed < needed * usd:
+            return True
+        if limits.tokens - self.usage.total - self._held_tokens < needed * tokens:
+            return True
+        return self.left < self._wall / _TIME_TO_FINISH
+
+    @property
     def tools_left(self) -> int:
         return max(0, self._limits.tool_calls - self.tool_calls)
 
@@ -68,6 +89,7 @@ class Budget:
                 FailureKind.BUDGET, f"the next call could pass the limit of {limits.usd} USD an investigation"
             )
         held = usd or Decimal(0)
+        self._last = (held, tokens)
         self._held_usd += held
         self._held_tokens += tokens
         try:

@@ -206,7 +206,8 @@ class ToolSource(Protocol):
     name: str
 
     def tools(self) -> tuple[ToolSpec, ...]:
-        """Those that may be used now, sorted by name; none while the server cannot be reached."""
+        """Those that may be used now, sorted by name; none while the server cannot be reached. A model is
+        shown each as ``server__tool``, whether it is named so here or not."""
         ...
 
     def problem(self) -> str | None:

@@ -192,7 +192,9 @@ def _named(servers: Sequence[ToolSource], taken: frozenset[str]) -> dict[str, tu
     found: dict[str, tuple[ToolSource, ToolSpec]] = {}
     for server in servers:
         for spec in server.tools():
-            name = _UNSAFE.sub("_", f"{server.name}__{spec.name}")[:_LONGEST_NAME]
+            prefix = f"{server.name}__"
+            full = spec.name if spec.name.startswith(prefix) else prefix + spec.name
+            name = _UNSAFE.sub("_", full)[:_LONGEST_NAME]
             if name not in taken and name not in found:
                 found[name] = (server, spec)
     return found

@@ -454,6 +454,22 @@ async def test_a_model_that_only_reads_is_made_to_answer() -> None:
     assert len(made.told.asked) == 4
 
 
+@pytest.mark.parametrize(
+    ("limits", "turns"),
+    [(Limits(usd=Decimal("0.06")), 4), (Limits(tokens=3_900), 3), (Limits(usd=None, tokens=3_900), 3)],
+)
+async def test_reading_ends_while_there_is_money_for_an_answer(limits: Limits, turns: int) -> None:
+    def script(turn: Turn) -> Reply:
+        if not turn.may_use_tools:
+            return answer(status="inconclusive")
+        return asked(tool("logs_search", "c", service=f"s{turn.number}"))
+
+    result, model = await shop(limits=limits).investigate(script)
+    assert [turn.may_use_tools for turn in model.turns] == [True] * (turns - 1) + [False]
+    assert result.diagnosis.model is not None
+    assert result.diagnosis.model.state is ModelState.AGREED
+
+
 @pytest.mark.parametrize("turns", [1, 2, 3])
 async def test_with_hardly_a_turn_no_tool_is_offered(turns: int) -> None:
     made = shop(limits=Limits(turns=turns))

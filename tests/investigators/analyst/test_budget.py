@@ -124,3 +124,12 @@ def test_turns_are_counted_for_all_conversations() -> None:
         made.begin_turn()
     assert failure.value.kind is FailureKind.BUDGET
     assert made.turns == 2
+
+
+async def test_time_is_kept_to_end_in() -> None:
+    clock = FixedClock()
+    made = budget(clock=clock)
+    await (await made.reserve(CENT, 10)).settle(CENT, Usage(input=1))
+    assert not made.scarce
+    clock.moment += timedelta(seconds=46)
+    assert made.scarce
