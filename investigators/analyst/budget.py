@@ -10,7 +10,6 @@ from bot.domain.clock import Clock
 from bot.domain.errors import Unavailable
 from investigators.analyst.ports import FailureKind, Limits, ModelFailure, Purse, Reservation, Usage
 
-
 _TO_FINISH = 3
 """Calls to end well with: the answer, one to mend it, and a second look at it."""
 _GROWS = Decimal("1.25")
