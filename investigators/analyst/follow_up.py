@@ -199,7 +199,7 @@ class ModelAnswerer:
 
 def _sealed(identity: str, source: str, text: str) -> str:
     """What is no evidence: it has a name, which nothing can be quoted by."""
-    return sealed({"evidence_id": identity, "source": source, "citable": False}, safe_text(text, _EACH))
+    return sealed({"name": identity, "source": source, "citable": False}, safe_text(text, _EACH))
 
 
 def _texts(evidence: Sequence[Evidence]) -> dict[EvidenceId, str]:
