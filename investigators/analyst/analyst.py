@@ -126,6 +126,7 @@ class Analyst:
     async def _in_time(self, work: _Work, left: timedelta) -> Diagnosis:
         """An adapter that does not stop when it is told to is left behind."""
         task = asyncio.ensure_future(self._diagnosed(work))
+        task.add_done_callback(_looked_at)
         try:
             await asyncio.wait({task}, timeout=max(0.0, left.total_seconds()))
         finally:
@@ -134,8 +135,6 @@ class Analyst:
                 task.cancel()
                 await asyncio.wait({task}, timeout=_GRACE)
         if late or task.cancelled():
-            if task.done() and not task.cancelled():
-                task.exception()
             reason = f"no answer within {self._limits.wall.total_seconds():g} s"
             raise ModelFailure(FailureKind.TIMEOUT, reason if late else "its connection was cancelled")
         return task.result()
@@ -202,6 +201,12 @@ class Analyst:
             replace(diagnosis, at=now, cost=cost, model=note),
             () if work.tools is None else tuple(work.tools.evidence),
         )
+
+
+def _looked_at(task: asyncio.Task[Diagnosis]) -> None:
+    """So that the error of a task nobody waits for any more is not reported as lost."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _sum(one: Decimal | None, other: Decimal | None) -> Decimal | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,6 +13,7 @@ from bot.domain.errors import InputError
 from bot.domain.evidence import Window
 from investigators.analyst.arguments import Argument, Flag, Text, Texts, Whole, schema_of
 from investigators.analyst.ports import ToolSpec
+from investigators.analyst.promql import fabricates
 from investigators.calls import Call, host_call, metric_call, wide_call
 from investigators.entities import subjects_of
 from investigators.plan import ExpressionAsk, HostAsk, HostPart
@@ -39,14 +39,6 @@ DAY_MINUTES = 24 * 60
 _POINTS = 120
 _SOURCES = 4
 """Of one call: sources that answer the same kind of question."""
-_FABRICATES = re.compile(
-    r"\b(?:label_replace|label_join|count_values|vector|scalar|time|timestamp|absent(?:_over_time)?|sgn|clamp\w*"
-    r"|quantile\w*|predict_linear|minute|hour|month|year|day_of\w*|days_in_month|pi|info)\s*(?:\(|by\b|without\b)"
-    r"|[-+*/%^]",
-    re.IGNORECASE,
-)
-"""What can make a result of numbers or labels that were never measured."""
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|`[^`]*`')
 
 Build = Callable[[Mapping[str, Any]], list[Call]]
 _WINDOW: Mapping[str, Argument] = {
@@ -96,11 +88,6 @@ def tools_of(case: Case, sources: Sources) -> tuple[Tool, ...]:
     answered = frozenset(kind for source in sources.wide for kind in source.answers)
     made += [tool for kind, tool in _wide(case, sources, subject) if kind in answered]
     return tuple(sorted(made, key=lambda tool: tool.spec.name))
-
-
-def fabricates(promql: str) -> bool:
-    """Whether an expression can hold in its answer what was never measured, such as ``vector(95)``."""
-    return _FABRICATES.search(_QUOTED.sub('""', promql)) is not None
 
 
 def subject_of(case: Case, sources: Sources) -> str:

@@ -8,6 +8,7 @@ leave something out: who attacks a log must not be able to hide it.
 from __future__ import annotations
 
 import json
+import math
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -125,8 +126,11 @@ def safe_words(words: Any, limit: int = _VALUE_CHARACTERS) -> Any:
         }
     if isinstance(words, list | tuple):
         return [safe_words(one, limit) for one in words[:_PAIRS]]
-    if words is None or isinstance(words, bool | int | float):
+    if words is None or isinstance(words, bool | int):
         return words
+    if isinstance(words, float):
+        # JSON has no word for what is not a number.
+        return words if math.isfinite(words) else str(words)
     return safe_text(str(words), limit)
 
 

@@ -227,7 +227,7 @@ def _harmless(arguments: object) -> Mapping[str, Any]:
     if not isinstance(arguments, Mapping):
         raise InputError("the arguments must be an object")
     try:
-        text = json.dumps(arguments, sort_keys=True, ensure_ascii=False)
+        text = json.dumps(arguments, sort_keys=True, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError, RecursionError):
         raise InputError("the arguments must be plain JSON") from None
     if len(text) > _MOST_ARGUMENTS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -169,3 +170,16 @@ async def test_the_room_is_told_once_a_day_that_the_money_is_gone(world: World) 
     assert len(told) == 1
     replies = [one.text for one in world.room.bot_messages() if "Diagnosis of" in one.text]
     assert all("USD a day is reached" in text for text in replies)
+
+
+async def test_what_only_an_outsiders_words_speak_for_is_not_learnt_from(world: World) -> None:
+    model = watched(world, believing(LOG))
+    async with world.running() as app:
+        await world.send(alert(severity="critical"))
+        await becomes(world, IncidentState.DIAGNOSED)
+        assert model.turns
+        await world.send(alert(severity="critical", status="resolved"), status="resolved")
+        await becomes(world, IncidentState.RESOLVED)
+        async with app.store.reading() as rows:
+            past = await rows.past_incidents(10, world.clock.now() + timedelta(minutes=1))
+    assert not [one for one in past if one.offered]

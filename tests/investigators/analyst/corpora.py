@@ -22,12 +22,12 @@ def texts(corpus: str) -> list[str]:
 
 
 def _spikee(folder: Path) -> Iterator[str]:
-    """Every instruction and every jailbreak of a set of seeds, in a quarter of their combinations."""
+    """Every instruction and every jailbreak of a set of seeds, in an eighth of their combinations."""
     for seeds in sorted(folder.glob("data/workspace/datasets/*")):
         instructions = [one["instruction"] for one in _lines(seeds / "instructions.jsonl")]
         suffixes = [one.get("suffix", "") for one in _lines(seeds / "adv_suffixes.jsonl")]
         for number, jailbreak in enumerate(one["text"] for one in _lines(seeds / "jailbreaks.jsonl")):
-            for instruction in instructions[number % 4 :: 4] or instructions[:1]:
+            for instruction in instructions[number % 8 :: 8] or instructions[:1]:
                 yield jailbreak.replace("<INSTRUCTION>", instruction)
             if suffixes:
                 yield f"{instructions[number % len(instructions)]} {suffixes[number % len(suffixes)]}"

@@ -93,6 +93,12 @@ def test_a_long_text_keeps_its_head_and_its_tail() -> None:
     assert shown.endswith("END")
 
 
+def test_what_is_not_a_number_is_still_json() -> None:
+    line = of_words("alerts", "alert", {"values": {"a": float("nan"), "b": float("inf"), "c": 1.5}})
+    made = json.loads(line, parse_constant=lambda word: pytest.fail(word))
+    assert made["untrusted_data"]["values"] == {"a": "nan", "b": "inf", "c": 1.5}
+
+
 def test_the_name_of_a_secret_hides_its_value_in_labels() -> None:
     assert "opensesame" not in of_words("alerts", "alert", {"labels": {"db_password": "opensesame"}})
 

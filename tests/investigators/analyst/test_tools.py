@@ -12,9 +12,9 @@ import jsonschema
 import pytest
 
 from bot.domain.evidence import Evidence, EvidenceStatus, Window
-from investigators.analyst.catalogue import fabricates
 from investigators.analyst.citations import Exhibits
 from investigators.analyst.ports import Limits, ToolCall, ToolResult
+from investigators.analyst.promql import fabricates
 from investigators.analyst.tools import ToolBox
 from investigators.queries import LogQuery, PodLogQuery, RunbookQuery, SelectQuery, Sources
 from tests.fakes.evidence import NOW, FixedClock, series
@@ -242,6 +242,8 @@ async def test_what_the_caller_can_make_an_answer_say_proves_no_more_than_an_out
     [
         "vector(1)", 'label_replace(up, "a", "full", "", "")', "up * 0 + 95", "time()", "up/up", "absent(up)",
         'count_values by (job) ("x", up)', "scalar(up)", "clamp_min(up, 95)", "-up", "Label_Join (up)",
+        "95", "up or 95", "(95)", "up > bool 0", 'alias(up, "full")', 'label_set(up, "a", "b")', "union(95)",
+        'up # " \n or vector(95) # "', "WITH (x = up) x", "1e3", ".5",
     ],
 )  # fmt: skip
 def test_an_expression_that_can_make_things_up(promql: str) -> None:
@@ -252,6 +254,8 @@ def test_an_expression_that_can_make_things_up(promql: str) -> None:
     "promql",
     [
         'up{job="a-b/c*"}', "sum by (pod) (rate(http_requests_total[5m]))", "max_over_time(x:y[1h])",
+        "up > 0.5", "up == 1", "rate(x[5m:1m] offset 1d)",
+        "topk(5, x) and on (pod) y", "histogram_quantile(0.99, sum by (le) (rate(b[5m])))", "x1:y2 >= 1e9",
         "histogram_quantile_x", 'topk(5, container_memory_rss{namespace=~"a+b"})',
     ],
 )  # fmt: skip
