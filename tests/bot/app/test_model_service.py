@@ -108,7 +108,7 @@ AGREES = says(json.dumps({"verdict": "agrees", "refuting": [], "reason": "it hol
 RESTART = {
     "action": "process.restart",
     "target": "cart",
-    "params": {"process": "cart"},
+    "params": [{"name": "process", "value": "cart"}],
     "reason": "it empties the cache",
 }
 

@@ -51,7 +51,7 @@ async def test_a_source_that_does_not_answer_is_told_without_its_secrets() -> No
         name: getattr(config.evidence, name)[0].model_copy(update={"url": "http://127.0.0.1:1"})
         for name in ("github", "gitlab", "teamcity", "fleet", "jira")
     }
-    others = dict.fromkeys(("prometheus", "loki", "seq", "traces", "kubernetes"), ())
+    others = dict.fromkeys(("prometheus", "loki", "seq", "traces", "kubernetes", "mcp"), ())
     evidence = config.evidence.model_copy(
         update={name: (section,) for name, section in quiet.items()} | others | {"host": None}
     )

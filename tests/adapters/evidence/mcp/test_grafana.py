@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,8 @@ async def up(source: McpTools) -> Evidence:
         "query_prometheus",
         datasourceUid="prom",
         expr='up{job="node"}',
-        endTime=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        # Cut to seconds, "now" may lie before the first scrape.
+        endTime=f"{datetime.now(UTC) + timedelta(seconds=1):%Y-%m-%dT%H:%M:%SZ}",
         queryType="instant",
     )
 
