@@ -184,6 +184,12 @@ class RouteRule(Section):
     mode: Literal["ignore", "notify", "investigate"] = Field(
         default="investigate", description="Drop it, only tell of it, or look into it."
     )
+    model: Literal["auto", "fast", "deep", "off"] = Field(
+        default="auto",
+        description="Which model reads it after the rules; `auto`: the fast one what is known, the deep one "
+        "what is critical, has no known severity, or has no known cause. `fast`: the deep one only where the "
+        "fast one's answer does not stand.",
+    )
     category: Text = Field(default="other", description="What kind of trouble this is.")
     emoji: Text = Field(default="🔔", description="Shown before the title.")
     environment: Text | None = Field(

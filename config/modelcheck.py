@@ -12,6 +12,13 @@ from config.schema import Config
 def check_model(config: Config, report: Report) -> None:
     section = config.model
     if section is None:
+        for number, route in enumerate(config.routes):
+            if route.model in ("fast", "deep"):
+                report.problem(
+                    ("routes", number, "model"),
+                    f"asks for the {route.model} model, but there is none",
+                    "add a section model, or leave it away",
+                )
         return
     if section.provider == "claude-cli":
         _command_line(section, report)

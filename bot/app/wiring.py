@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from approvals.model import Directory, Identity, Person
 from bot.domain.alert import Severity
 from bot.domain.ids import PersonId
-from bot.domain.incident import Mode, Route
+from bot.domain.incident import Mode, ModelChoice, Route
 from bot.domain.proposal import Risk
 from bot.workflow.intake import GroupingRules
 from bot.workflow.proposing import ApprovalSettings
@@ -57,6 +57,7 @@ def _rule(rule: RouteRule) -> RoutingRule:
         route=Route(
             name=rule.name,
             mode=Mode(rule.mode),
+            model=ModelChoice(rule.model),
             category=rule.category,
             emoji=rule.emoji,
             environment=rule.environment,

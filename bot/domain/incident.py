@@ -67,6 +67,15 @@ class Mode(StrEnum):
     INVESTIGATE = "investigate"
 
 
+class ModelChoice(StrEnum):
+    """Which model a route wants asked; ``auto``: by severity and by what the rules found."""
+
+    AUTO = "auto"
+    FAST = "fast"
+    DEEP = "deep"
+    OFF = "off"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """The outcome of first-match routing: where an incident goes and how it is treated.
@@ -78,6 +87,7 @@ class Route:
 
     name: str
     mode: Mode = Mode.INVESTIGATE
+    model: ModelChoice = ModelChoice.AUTO
     category: str = "other"
     emoji: str = "🔔"
     environment: str | None = None

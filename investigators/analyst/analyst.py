@@ -31,7 +31,7 @@ from investigators.analyst.ports import (
     Tier,
     ToolSource,
 )
-from investigators.analyst.tiers import Tiers, firing
+from investigators.analyst.tiers import firing, tier_of
 from investigators.analyst.tools import ToolBox
 from investigators.analyst.verdict import Opinion, conclude, opinion_of
 from investigators.ports import Case, Investigation, Investigator
@@ -73,7 +73,6 @@ class Analyst:
         limits: Limits,
         clock: Clock,
         purse: Purse | None = None,
-        tiers: Tiers | None = None,
         pool: Executor | None = None,
         on_error: Callable[[Exception], None] = lambda error: None,
     ) -> None:
@@ -85,7 +84,6 @@ class Analyst:
         self._limits = limits
         self._clock = clock
         self._purse = purse
-        self._tiers = tiers or Tiers()
         self._pool = pool
         self._on_error = on_error
 
@@ -93,11 +91,11 @@ class Analyst:
         loop = asyncio.get_running_loop()
         started, began = loop.time(), self._clock.now()
         rules = await self._rules.investigate(case)
-        tier = self._tiers.tier(case, rules.diagnosis)
+        tier = tier_of(case, rules.diagnosis)
         if tier is None:
             reason = "no alert of it fires any more"
             if firing(case):
-                reason = "no model is asked about incidents of this severity"
+                reason = "its route wants no model asked"
             return _with(
                 rules, replace(rules.diagnosis, model=ModelNote(state=ModelState.SKIPPED, reason=reason))
             )

@@ -14,6 +14,7 @@ import pytest
 
 from bot.domain.alert import AlertStatus, Severity
 from bot.domain.diagnosis import Band, DiagnosisVerdict, ModelState, Origin
+from bot.domain.incident import ModelChoice
 from investigators.analyst.ports import (
     FailureKind,
     Limits,
@@ -24,8 +25,7 @@ from investigators.analyst.ports import (
     Tier,
     Usage,
 )
-from investigators.analyst.tiers import Tiers
-from investigators.ports import Investigation
+from investigators.ports import Case, Investigation
 from tests.fakes.evidence import NOW
 from tests.fakes.model import ScriptedModel, Turn, asked, said
 from tests.investigators.analyst.world import (
@@ -140,15 +140,25 @@ async def test_an_answer_of_the_fast_model_that_does_not_stand_is_forgotten_for_
     assert result.diagnosis.model.turns == 3
 
 
-async def test_the_operator_may_say_which_severity_gets_which_model() -> None:
-    tiers = Tiers(always={Severity.CRITICAL: None, Severity.WARNING: Tier.DEEP})
-    made = shop(tiers=tiers)
-    result, model = await made.investigate(quoting())
+def routed(severity: Severity, choice: ModelChoice) -> Case:
+    made = incident(severity)
+    route = replace(made.incident.route, model=choice)
+    return replace(made, incident=replace(made.incident, route=route))
+
+
+async def test_a_route_may_say_which_model_is_asked() -> None:
+    made = shop()
+    result, model = await made.investigate(quoting(), routed(Severity.CRITICAL, ModelChoice.OFF))
     assert model.turns == []
     assert result.diagnosis.model is not None
     assert result.diagnosis.model.state is ModelState.SKIPPED
-    _, model = await made.investigate(quoting(), incident(Severity.WARNING))
+    assert "its route wants no model" in result.diagnosis.model.reason
+    _, model = await made.investigate(quoting(), routed(Severity.WARNING, ModelChoice.DEEP))
     assert model.turns[0].opening.tier is Tier.DEEP
+    _, model = await made.investigate(
+        lambda turn: answer([(shown(turn, "max"), METRIC)]), routed(Severity.CRITICAL, ModelChoice.FAST)
+    )
+    assert model.turns[0].opening.tier is Tier.FAST
 
 
 async def test_nothing_is_paid_for_an_incident_that_is_over() -> None:

@@ -23,7 +23,6 @@ from investigators.analyst.ports import (
     ToolCall,
     ToolSpec,
 )
-from investigators.analyst.tiers import Tiers
 from investigators.ports import Case, HostSource, Investigation, MetricSource
 from investigators.queries import (
     ChangeQuery,
@@ -240,7 +239,6 @@ class Shop:
     actions: Sequence[OfferedAction] = (RESTART, SILENCE)
     limits: Limits = field(default_factory=Limits)
     purse: Purse | None = None
-    tiers: Tiers | None = None
     clock: FixedClock = field(default_factory=FixedClock)
     errors: list[Exception] = field(default_factory=list)
 
@@ -263,7 +261,6 @@ class Shop:
             limits=self.limits,
             clock=self.clock,
             purse=self.purse,
-            tiers=self.tiers,
             on_error=self.errors.append,
         )
 
