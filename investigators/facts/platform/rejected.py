@@ -68,24 +68,31 @@ def _detail(one: Rejection) -> str:
 def rejections(world: World) -> tuple[Rejection, ...]:
     """One for each change whose own new word its service refuses, the latest first."""
     found = []
+    refusing: dict[str, list[tuple[Line, list[str]]]] = {}
     for change in reversed(world.changes):
         if change.diff and change.service and world.onset - _BEFORE <= change.at <= world.now:
             lines = world.lines_of(change.service)
-            one = _refused(change, lines) if lines else None
+            if change.service not in refusing:
+                # Once for all of a service's changes, the newest line first.
+                named = ((line, _named(line.text)) for line in reversed(lines) if line.at is not None)
+                refusing[change.service] = [(line, words) for line, words in named if words]
+            one = _refused(change, lines, refusing[change.service])
             if one is not None:
                 found.append(one)
     return tuple(found)
 
 
-def _refused(change: Change, lines: Sequence[Line]) -> Rejection | None:
-    new = _words(change.diff, "+") - _words(change.diff, "-")
+def _refused(
+    change: Change, lines: Sequence[Line], refusing: Sequence[tuple[Line, list[str]]]
+) -> Rejection | None:
+    new = _words(change.diff, "+") - _words(change.diff, "-") if refusing else set()
     if not new:
         return None
     since = change.at - _SLACK
-    for line in reversed(lines):
+    for line, words in refusing:
         if line.at is None or line.at < since:
             continue
-        for word in _named(line.text):
+        for word in words:
             # A word that it also wrote before the change is none that the change brought.
             if word in new and not any(
                 one.at is not None and one.at < since and word in one.text for one in lines
@@ -94,9 +101,9 @@ def _refused(change: Change, lines: Sequence[Line]) -> Rejection | None:
     return None
 
 
-def _named(text: str) -> Iterator[str]:
-    if _REFUSES.search(text[:1000]):
-        yield from _QUOTED.findall(text[:1000])
+def _named(text: str) -> list[str]:
+    words = _QUOTED.findall(text[:1000])
+    return words if words and _REFUSES.search(text[:1000]) else []
 
 
 def _words(diff: str, sign: str) -> set[str]:
