@@ -138,6 +138,7 @@ async def broken_configuration(box: Box) -> Truth:
         diff='-  "name": "sqlite3"\n+  "name": "sqlit3"\n',
     )
     await server.start()
+    await server.ended.wait()
     await box.alerted("HomeserverDown", linger=6)
     return _truth("process_crash", "process_not_running", "wrong_env_value", culprit="5a90b1fe")
 
@@ -149,6 +150,7 @@ async def bad_signing_key(box: Box) -> Truth:
     await server.stop(signal.SIGTERM)
     (server.folder / "signing.key").write_text("ed25519 a_AbCd not+a+key\n")
     await server.start()
+    await server.ended.wait()
     await box.alerted("HomeserverDown", linger=6)
     return _truth("process_crash", "process_not_running")
 
