@@ -167,6 +167,10 @@ class Purse(Protocol):
         """Of what was taken, so much was not spent. Raises Unavailable."""
         ...
 
+    async def charge(self, usd: Decimal) -> None:
+        """Today's money is less by what was spent beyond a taking, whatever is left. Raises Unavailable."""
+        ...
+
 
 class Conversation(Protocol):
     """Append-only, with one model, system and set of tools from its beginning to its end.
