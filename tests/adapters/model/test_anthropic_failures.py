@@ -191,7 +191,7 @@ async def test_what_failed_and_then_worked_is_an_answer_and_every_attempt_is_cou
         f'assent_model_tokens_total{{kind="input",model="claude-haiku-5-5"}} {reply.usage.input}.0' in shown
     )
     assert reply.usd is not None
-    assert f'assent_model_usd_total{{model="claude-haiku-5-5"}} {float(reply.usd)}' in shown
+    assert f'assent_model_cost_usd_total{{model="claude-haiku-5-5"}} {float(reply.usd)}' in shown
 
 
 @pytest.mark.parametrize("fault", [DROPPED, DROPPED_IN_BODY, Fault(status=504)])
