@@ -246,4 +246,5 @@ class Limits:
     usd_per_day: Decimal | None = Decimal("10")
     wall: timedelta = timedelta(seconds=240)
     tool_timeout: timedelta = timedelta(seconds=20)
-    result_characters: int = 6_000
+    result_characters: int = 4_000
+    """Of one tool's result; evidence keeps no more of an answer than that."""
