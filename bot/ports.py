@@ -23,10 +23,11 @@ from bot.domain.ids import AlertId, ExecutionId, IncidentId, PersonId, ProposalI
 from bot.domain.incident import Incident
 from bot.domain.message import Message
 from bot.domain.outcome import Execution, Outcome
-from bot.domain.past import PastIncident, Recurrence
+from bot.domain.past import PastIncident
 from bot.domain.proposal import Proposal, Remediation
 from bot.domain.summary import Summary
 from bot.questions import AskedChanges, AskedRows
+from bot.remembered import RememberedRows
 
 __all__ = [
     "AlertSink",
@@ -76,7 +77,7 @@ class PendingJob:
     due_at: datetime | None = None
 
 
-class Reading(AskedRows, Protocol):
+class Reading(AskedRows, RememberedRows, Protocol):
     """Queries over one consistent snapshot."""
 
     async def incident(self, incident_id: IncidentId) -> Incident | None: ...
@@ -128,15 +129,6 @@ class Reading(AskedRows, Protocol):
     async def latest_diagnosis(self, incident_id: IncidentId) -> Diagnosis | None: ...
     async def diagnoses_of(self, incident_id: IncidentId, limit: int) -> Sequence[Diagnosis]:
         """Newest first."""
-        ...
-
-    async def past_incidents(self, limit: int, before: datetime) -> Sequence[PastIncident]:
-        """Those resolved before then that others may learn from, newest first. An incident that was opened
-        again is not over."""
-        ...
-
-    async def recurrence_of(self, incident: Incident, now: datetime) -> Recurrence:
-        """How often its service, in its environment and with its mode, has been in trouble."""
         ...
 
     async def summary_of(self, incident_id: IncidentId) -> Summary | None:

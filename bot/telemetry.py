@@ -113,7 +113,7 @@ class Metrics:
             registry=registry,
         )
         self.model_usd = Counter(
-            "assent_model_usd_total",
+            "assent_model_cost_usd_total",
             "What models' answers cost in USD, where the price is known.",
             ("model",),
             registry=registry,

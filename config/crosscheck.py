@@ -350,5 +350,5 @@ _CHECKS: tuple[tuple[frozenset[str], Callable[[Config, Report], None]], ...] = (
     (frozenset({"execution", "people", "policy", "services"}), _approvers),
     (frozenset({"policy"}), _policy),
     (frozenset({"ledger", "data_dir"}), _ledger),
-    (frozenset({"model"}), check_model),
+    (frozenset({"model", "routes", "evidence"}), check_model),
 )

@@ -19,6 +19,12 @@ def check_model(config: Config, report: Report) -> None:
                     f"asks for the {route.model} model, but there is none",
                     "add a section model, or leave it away",
                 )
+        if config.evidence.mcp:
+            report.warn(
+                ("evidence", "mcp"),
+                "is for a model only, and there is none, so that no server is ever asked",
+                "add a section model, or remove this one",
+            )
         return
     if section.provider == "claude-cli":
         _command_line(section, report)

@@ -36,14 +36,13 @@ class Told:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One turn of the model. ``doubtful``: attempts before the one that answered may have cost too."""
+    """One turn of the model."""
 
     text: str
     calls: tuple[ToolCall, ...]
     stop: Stop
     usage: Usage
     usd: Decimal | None
-    doubtful: bool = False
 
 
 class Failed(Exception):
@@ -113,10 +112,7 @@ class Turns(ABC):
             if reservation is not None:
                 await reservation.settle(projection.usd, projection.usage)
             raise
-        if answer.doubtful:
-            await reservation.settle(projection.usd, projection.usage)
-        else:
-            await reservation.settle(answer.usd, answer.usage)
+        await reservation.settle(answer.usd, answer.usage)
         return self._replied(answer, may_use_tools)
 
     async def _fail(

@@ -9,6 +9,7 @@ from sqlalchemy import Integer, bindparam, func, select, text, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from adapters.storage.asked_tables import questions, wishes
+from adapters.storage.changes import Changes
 from adapters.storage.codec import Codec
 from adapters.storage.rows import Rows
 from bot.domain.clock import to_rfc3339
@@ -116,11 +117,8 @@ class AskedRows:
         return int(await self._rows.value(_WISHES_BY, person=person, since=to_rfc3339(since)))
 
 
-class AskedChanges:
+class AskedChanges(Changes):
     """The part of a transaction that is about what people ask."""
-
-    _rows: Rows
-    _codec: Codec
 
     async def add_question(self, question: StoredQuestion) -> bool:
         added = await self._rows.first(
@@ -145,6 +143,9 @@ class AskedChanges:
         )
         if ended is None:
             raise StaleWrite(f"question {question.id} is not pending")
+        if question.answer is not None and question.answer.cost.usd != 0:
+            # What the incident's card says of the cost is not true any more.
+            self.touch(question.incident_id)
 
     async def add_wish(self, wish: Wish) -> bool:
         added = await self._rows.first(

@@ -30,6 +30,33 @@ _OFFERED = (
     .order_by(past.c.resolved_at.desc(), past.c.incident_id)
     .limit(bindparam("limit", type_=Integer))
 )
+_SEARCHED = 5_000
+"""Incidents that a search looks through, the newest."""
+_WORDS = tuple(f"word{number}" for number in range(8))
+_newest_over = (
+    select(past.c.body, past.c.resolved_at, past.c.incident_id)
+    .join_from(past, incidents, incidents.c.id == past.c.incident_id)
+    .where(incidents.c.live == 0)
+    .order_by(past.c.resolved_at.desc(), past.c.incident_id)
+    .limit(_SEARCHED)
+    .subquery()
+)
+_TEXT = func.lower(
+    func.printf(
+        "%s\n%s\n%s\n%s\n%s\n%s",
+        *(
+            func.json_extract(_newest_over.c.body, f"$.{name}")
+            for name in ("title", "service", "root_cause", "cause.object", "cause.fault", "resolution")
+        ),
+    )
+)
+_HOLDING = (
+    select(_newest_over.c.body)
+    # An empty word is in every text: so are those that were not given.
+    .where(*(func.instr(_TEXT, func.lower(bindparam(word))) > 0 for word in _WORDS))
+    .order_by(_newest_over.c.resolved_at.desc(), _newest_over.c.incident_id)
+    .limit(bindparam("limit", type_=Integer))
+)
 _SAME_SERVICE = (
     (incidents.c.service == bindparam("service"))
     & incidents.c.environment.is_not_distinct_from(bindparam("environment"))
@@ -75,6 +102,11 @@ class MemoryRows:
 
     async def past_incidents(self, limit: int, before: datetime) -> Sequence[PastIncident]:
         found = await self._rows.all(_OFFERED, limit=limit, before=to_rfc3339(before))
+        return [self._codec.decode(PastIncident, row[0]) for row in found]
+
+    async def past_holding(self, words: Sequence[str], limit: int) -> Sequence[PastIncident]:
+        wanted = dict.fromkeys(_WORDS, "") | dict(zip(_WORDS, words, strict=False))
+        found = await self._rows.all(_HOLDING, limit=limit, **wanted)
         return [self._codec.decode(PastIncident, row[0]) for row in found]
 
     async def recurrence_of(self, incident: Incident, now: datetime) -> Recurrence:

@@ -19,11 +19,8 @@ _KEPT = timedelta(days=31)
 _SPENT = select(func.coalesce(func.sum(model_spend.c.nano_usd), 0)).where(
     model_spend.c.day == bindparam("day")
 )
-_TAKE = (
-    insert(model_spend)
-    .values(day=bindparam("day"), nano_usd=bindparam("nano", type_=Integer))
-    .returning(model_spend.c.seq)
-)
+_CHARGE = insert(model_spend).values(day=bindparam("day"), nano_usd=bindparam("nano", type_=Integer))
+_TAKE = _CHARGE.returning(model_spend.c.seq)
 _GIVE_BACK = (
     update(model_spend)
     .where(model_spend.c.seq == bindparam("taking", type_=Integer))
@@ -58,6 +55,12 @@ class SqlPurse:
     async def give_back(self, taking: str, usd: Decimal) -> None:
         async with self._connections.writing() as rows:
             rows.later(_GIVE_BACK, taking=int(taking), nano=_nano(usd, ROUND_FLOOR))
+            await rows.commit()
+
+    async def charge(self, usd: Decimal) -> None:
+        day = self._clock.now().date().isoformat()
+        async with self._connections.writing() as rows:
+            rows.later(_CHARGE, day=day, nano=_nano(usd, ROUND_CEILING))
             await rows.commit()
 
     async def spent_today(self) -> Decimal:

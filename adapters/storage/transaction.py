@@ -12,6 +12,7 @@ from adapters.storage.approval_rows import ApprovalRows
 from adapters.storage.asked_rows import AskedChanges, AskedRows
 from adapters.storage.chat_rows import ChatRows, HandedOut
 from adapters.storage.codec import Codec
+from adapters.storage.cost_rows import CostRows
 from adapters.storage.graph_rows import GraphChanges, GraphRows
 from adapters.storage.incident_changes import IncidentChanges
 from adapters.storage.incident_rows import IncidentRows
@@ -34,7 +35,9 @@ _APPEND = insert(ledger).values(
 )
 
 
-class SqlReading(IncidentRows, MemoryRows, SummaryRows, GraphRows, AskedRows, ApprovalRows, ChatRows):
+class SqlReading(
+    IncidentRows, MemoryRows, SummaryRows, GraphRows, AskedRows, CostRows, ApprovalRows, ChatRows
+):
     """Queries over the snapshot of one connection's transaction."""
 
     def __init__(self, rows: Rows, codec: Codec, handed_out: HandedOut) -> None:
@@ -56,6 +59,7 @@ class SqlTransaction(
     SummaryRows,
     GraphRows,
     AskedRows,
+    CostRows,
     ApprovalRows,
     ChatRows,
 ):

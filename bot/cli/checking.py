@@ -24,7 +24,7 @@ from bot.app.seams import Seams
 from bot.cli.loading import load_config
 from bot.cli.output import say, say_json
 from bot.domain.clock import SystemClock
-from bot.domain.errors import AssentError
+from bot.domain.errors import AssentError, Unavailable
 from bot.domain.proposal import Action
 from bot.domain.redaction import redact
 from bot.telemetry import configure_logging
@@ -77,6 +77,10 @@ async def _look(name: str, probe: Probe) -> Finding:
             return Finding(name=name, ok=True, detail=redact(await probe()))
     except TimeoutError:
         return Finding(name=name, ok=False, detail=f"no answer within {_LIMIT.total_seconds():g} s")
+    except Unavailable as error:
+        # The finding's own name says already what did not answer.
+        named = error.system.lower() in name.lower().split()
+        return Finding(name=name, ok=False, detail=redact(error.reason if named else str(error)))
     except (AssentError, OSError) as error:
         return Finding(name=name, ok=False, detail=redact(str(error)))
 

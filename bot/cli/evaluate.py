@@ -62,6 +62,8 @@ def _runs(models: Models) -> Sequence[ModelRun | None]:
         return replayed_runs(models.names, models.replay)
     names = list(dict.fromkeys(models.names)) or [OFF]
     if names == [OFF]:
+        if models.record is not None:
+            raise UserError("--record-model writes the answers of a model: name one with --model")
         return [None]
     config = None if models.config is None else load_config(models.config)
     return live_runs(names, None if config is None else config.model, models.record)

@@ -16,6 +16,7 @@ from bot.commands.model import (
     Command,
     Help,
     Investigate,
+    Past,
     Pause,
     Propose,
     Reject,
@@ -45,6 +46,7 @@ from bot.workflow.investigation import begin_investigation
 from bot.workflow.reviewing import Gesture, Reviewing
 
 _LISTED = 20
+_PAST_LISTED = 10
 ANY_APPROVER = "approver:*"
 """Here: whoever approves actions of any class."""
 _READERS = frozenset({"viewer", "responder", "admin", ANY_APPROVER})
@@ -56,6 +58,7 @@ ROLE_NEEDED: Mapping[type[Command], frozenset[str]] = {
     Show: _READERS,
     Why: _READERS,
     Summary: _READERS,
+    Past: _READERS,
     Ask: _READERS,
     Propose: frozenset({"responder", "admin", ANY_APPROVER}),
     Investigate: frozenset({"responder", "admin"}),
@@ -71,7 +74,7 @@ ROLE_NEEDED: Mapping[type[Command], frozenset[str]] = {
 UNHEARD = frozenset({EffectKind.REFUSED, EffectKind.LATE, EffectKind.DUPLICATE})
 """Effects of a gesture that did not count: only the person is told."""
 
-_Other = Help | Whoami | Status | Show | Why | Summary | Investigate | Rerun | Pause | Resume
+_Other = Help | Whoami | Status | Show | Why | Summary | Past | Investigate | Rerun | Pause | Resume
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +161,8 @@ class Handlers:
                 )
             case Show(incident=name) | Why(incident=name) | Summary(incident=name):
                 return await self._explain(tx, asked, name)
+            case Past(words=words):
+                return replies.past_reply(words, await tx.past_holding(words, _PAST_LISTED))
             case Investigate(text=text):
                 return await self._investigate(tx, asked, text)
             case Rerun(incident=name):

@@ -26,6 +26,13 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """``words`` are what an incident that is over must hold, all of them; none: the newest."""
+
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Why:
     incident: str | None = None
 
@@ -94,6 +101,7 @@ Command = (
     | Show
     | Why
     | Summary
+    | Past
     | Ask
     | Propose
     | Approve

@@ -16,6 +16,7 @@ from bot.commands.model import (
     Command,
     Help,
     Investigate,
+    Past,
     Pause,
     Propose,
     Reject,
@@ -35,6 +36,7 @@ USAGE: tuple[tuple[str, str], ...] = (
     ("show [ID]", "one incident with its diagnosis"),
     ("why [ID]", "the evidence and the rules behind the diagnosis and the policy's decision"),
     ("summary [ID]", "what was learnt from an incident that is over, with the change to its runbook"),
+    ("past [WORDS]", "incidents that are over, the newest that hold the words"),
     ("ask [ID] QUESTION", "a question about the incident, answered from its evidence"),
     ("propose ACTION NAME=VALUE… [ID]", "ask for another action; policy and other people decide"),
     ("approve [ID] [DIGEST]", "approve the action on the card; stronger than a reaction"),
@@ -49,6 +51,8 @@ USAGE: tuple[tuple[str, str], ...] = (
 
 WORDS = tuple(syntax.split()[0] for syntax, _ in USAGE)
 MAX_LENGTH = 2000
+MAX_WORDS = 8
+"""Of a search."""
 
 _CODE_BLOCK = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _SHORT_ID = re.compile(rf"#?([{SHORT_ID_ALPHABET}]{{{SHORT_ID_LENGTH},8}})", re.IGNORECASE)
@@ -111,6 +115,11 @@ def _build(word: str, rest: str) -> Command | ParseError:
             return _with_incident(word, rest, lambda incident: Why(incident=incident))
         case "summary":
             return _with_incident(word, rest, lambda incident: Summary(incident=incident))
+        case "past":
+            words = tuple(rest.split())
+            if len(words) > MAX_WORDS:
+                return ParseError(reason=f"past takes at most {MAX_WORDS} words")
+            return Past(words=words)
         case "rerun":
             return _with_incident(word, rest, lambda incident: Rerun(incident=incident))
         case "ask":

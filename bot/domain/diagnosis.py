@@ -168,6 +168,15 @@ class Cost:
     usd: Decimal | None = Decimal(0)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCost:
+    """What models have cost for one incident: ``usd`` is what is known of it, ``whole`` whether that is
+    all."""
+
+    usd: Decimal
+    whole: bool = True
+
+
 class ModelState(StrEnum):
     """``verified``: the diagnosis is a model's, and its quotes were found where it said; ``agreed``: the
     rules' diagnosis stands, a model had nothing to add or to change; ``unverified``: what a model said is

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
 
 from bot.domain.alert import AlertStatus
-from bot.domain.diagnosis import Diagnosis, DiagnosisVerdict, Hypothesis
+from bot.domain.diagnosis import Diagnosis, DiagnosisVerdict, Hypothesis, ModelCost
 from bot.domain.evidence import FactVerdict
 from bot.domain.incident import Incident, IncidentState, Mode
 from bot.domain.message import Block, Bullets, Fields, Message, Paragraph, Span, Tone, paragraph
@@ -40,6 +41,7 @@ from bot.messages.words import (
 )
 
 _MEMBERS_SHOWN = 5
+_CENT = Decimal("0.01")
 
 _VERDICTS = {
     DiagnosisVerdict.ACTION_NEEDED: "action needed",
@@ -78,6 +80,8 @@ def root_card(view: IncidentView) -> Message:
     if view.diagnosis is not None and view.diagnosis.root_cause:
         cause = view.diagnosis.root_cause
         pairs.append(("Cause", (outside(cause), span(f" (confidence {view.diagnosis.band.value})"))))
+    if view.model_cost is not None:
+        pairs.append(("Model cost", (span(_money(view.model_cost)),)))
     if view.calibration:
         pairs.append(_CALIBRATION)
     blocks: list[Block] = [Fields(pairs=tuple(pairs))]
@@ -92,6 +96,14 @@ def root_card(view: IncidentView) -> Message:
         blocks=tuple(blocks),
         tone=tone(incident.severity, incident.state),
     )
+
+
+def _money(cost: ModelCost) -> str:
+    """Of every run, answer and summary together."""
+    known = "less than 0.01 USD" if 0 < cost.usd < _CENT else f"{cost.usd:.2f} USD"
+    if cost.whole:
+        return known
+    return f"{known}, and more whose price is not known" if cost.usd else "its price is not known"
 
 
 def _alert_counts(incident: Incident) -> str:

@@ -8,9 +8,10 @@ from approvals.model import Identity, Person
 from approvals.ports import Switch
 from approvals.review import Effect, EffectKind
 from bot.domain.incident import Incident
-from bot.domain.message import Block, Bullets, Message, Paragraph, Tone, paragraph
+from bot.domain.message import Block, Bullets, Message, Paragraph, Span, Tone, paragraph
+from bot.domain.past import PastIncident
 from bot.messages.incident import incident_line
-from bot.messages.words import code, outside, span, strong
+from bot.messages.words import code, date_time, outside, short, span, strong
 
 _REASONS = {
     "same_event": "I have seen that gesture already.",
@@ -62,6 +63,26 @@ def status_reply(incidents: Sequence[Incident], switch: Switch, ledger_problem: 
         blocks=tuple(blocks),
         tone=Tone.CRITICAL if ledger_problem else Tone.INFO,
     )
+
+
+def past_reply(words: Sequence[str], found: Sequence[PastIncident]) -> Message:
+    """Incidents that are over: when, what it was, why, and what ended it."""
+    if not found:
+        title = "No incident that is over holds all of these words" if words else "No incident is over yet"
+        return Message(title=title, tone=Tone.MUTED)
+    items = tuple(_past_line(one) for one in found)
+    number = f"{len(found)} incident{'' if len(found) == 1 else 's'}"
+    return Message(title=f"{number} of the past, newest first", blocks=(Bullets(items=items),))
+
+
+def _past_line(one: PastIncident) -> tuple[Span, ...]:
+    line = [strong(one.short_id), span(f" {date_time(one.resolved_at)} "), outside(short(one.title))]
+    if one.service:
+        line += [span(" · "), outside(one.service)]
+    cause = one.root_cause or (f"{one.cause.fault} at {one.cause.object}" if one.cause else "")
+    line += [span(" — cause: "), outside(short(cause or "not found"))]
+    line += [span(" — what ended it: "), outside(short(one.resolution or "not known"))]
+    return tuple(line)
 
 
 def whoami_reply(identity: Identity, person: Person | None) -> Message:

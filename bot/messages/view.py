@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from approvals.model import ApprovalRequest, Review
 from bot.domain.alert import StoredAlert
-from bot.domain.diagnosis import Diagnosis
+from bot.domain.diagnosis import Diagnosis, ModelCost
 from bot.domain.incident import Incident
 from bot.domain.outcome import Execution, Outcome
 from bot.domain.past import Recurrence
@@ -39,7 +39,8 @@ class IncidentView:
 
     ``alerts`` holds the last known state of at most a few members; ``incident.firing`` and
     ``incident.alerts_total`` count all of them. ``requests`` are oldest first. ``recurrence`` is as it was
-    when the incident opened. ``calibration``: nothing is offered here.
+    when the incident opened. ``calibration``: nothing is offered here. ``model_cost`` is None where no model
+    took part.
     """
 
     incident: Incident
@@ -51,3 +52,4 @@ class IncidentView:
     recurrence: Recurrence = field(default_factory=Recurrence)
     calibration: bool = False
     summary: Summary | None = None
+    model_cost: ModelCost | None = None

@@ -78,6 +78,7 @@ async def read_view(
         recurrence=await rows.recurrence_of(incident, incident.opened_at),
         calibration=calibration,
         summary=await rows.summary_of(incident_id),
+        model_cost=await rows.model_cost_of(incident_id),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -34,6 +35,7 @@ class Budget:
         self._held_usd = Decimal(0)
         self._held_tokens = 0
         self._spent_usd = Decimal(0)
+        self._owed = Decimal(0)
         self._price_known = True
         self.usage = Usage()
         self.turns = 0
@@ -108,6 +110,7 @@ class Budget:
         if usd is None or limit is None or self._purse is None:
             return None
         try:
+            await self._pay(self._purse)
             taking = await self._purse.take(usd, limit)
         except Unavailable:
             raise ModelFailure(
@@ -127,13 +130,32 @@ class Budget:
             self._spent_usd += held.usd or Decimal(0)
             return
         self._spent_usd += usd
-        if held.taking is None or self._purse is None or held.usd is None or usd >= held.usd:
+        taken = Decimal(0) if held.usd is None else held.usd
+        if usd > taken:
+            await self._charge(usd - taken)
+        elif held.taking is not None and self._purse is not None and usd < taken:
+            # Where it cannot be given back it counts as spent: the day ends a little sooner.
+            with suppress(Unavailable):
+                await self._purse.give_back(held.taking, taken - usd)
+
+    async def _charge(self, usd: Decimal) -> None:
+        """What a call cost beyond its projection is of the day's money too."""
+        if self._purse is None or self._limits.usd_per_day is None:
+            return
+        self._owed += usd
+        # The next reservation pays it or is refused.
+        with suppress(Unavailable):
+            await self._pay(self._purse)
+
+    async def _pay(self, purse: Purse) -> None:
+        owed, self._owed = self._owed, Decimal(0)
+        if not owed:
             return
         try:
-            await self._purse.give_back(held.taking, held.usd - usd)
-        except Unavailable:
-            # It counts as spent: the day ends a little sooner.
-            return
+            await purse.charge(owed)
+        except BaseException:
+            self._owed += owed
+            raise
 
 
 @dataclass(slots=True, kw_only=True)

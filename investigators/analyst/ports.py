@@ -167,6 +167,10 @@ class Purse(Protocol):
         """Of what was taken, so much was not spent. Raises Unavailable."""
         ...
 
+    async def charge(self, usd: Decimal) -> None:
+        """Today's money is less by what was spent beyond a taking, whatever is left. Raises Unavailable."""
+        ...
+
 
 class Conversation(Protocol):
     """Append-only, with one model, system and set of tools from its beginning to its end.
@@ -242,4 +246,5 @@ class Limits:
     usd_per_day: Decimal | None = Decimal("10")
     wall: timedelta = timedelta(seconds=240)
     tool_timeout: timedelta = timedelta(seconds=20)
-    result_characters: int = 6_000
+    result_characters: int = 4_000
+    """Of one tool's result; evidence keeps no more of an answer than that."""

@@ -33,7 +33,7 @@ ASKER = "m"
 _PARALLEL = 4
 _MOST_ARGUMENTS = 8_000
 """Characters of the arguments of one call to another server."""
-_DESCRIPTION = 600
+_DESCRIPTION = 2_000
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 _LONGEST_NAME = 128
 _DEEP = 40

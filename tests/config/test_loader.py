@@ -123,6 +123,18 @@ def test_a_secret_file_loses_exactly_one_line_end(tmp_path: Path) -> None:
     assert "no spaces or line ends" in refused(with_bearer(f"bearer_file: {secret}"))
 
 
+def test_servers_of_tools_that_no_model_could_use_are_warned_of(tmp_path: Path) -> None:
+    mcp = (
+        "evidence:\n  mcp:\n    - {name: wiki, transport: http, url: 'https://wiki.example', tools: [look]}\n"
+    )
+    file = tmp_path / "assent.yaml"
+    file.write_text(SMALLEST + mcp)
+    (warning,) = read(file, {}).warnings
+    assert "evidence.mcp: is for a model only, and there is none" in warning
+    file.write_text(SMALLEST + mcp + "model: {api_key: sk-ant-0123456789}\n")
+    assert not [one for one in read(file, {}).warnings if "evidence.mcp" in one]
+
+
 def loaded_with(tmp_path: Path, mode: int) -> Loaded:
     secret = tmp_path / "token"
     secret.write_text("0123456789abcdef0123")

@@ -56,6 +56,20 @@ class PurseContract:
         await purse.give_back(taking, LIMIT)
         assert await purse.spent_today() == LIMIT, "yesterday's money does not come back today"
 
+    async def test_what_is_charged_is_spent_beyond_any_limit_and_leaves_less_to_take(
+        self, purse: AnyPurse
+    ) -> None:
+        assert await purse.take(Decimal("0.9"), LIMIT) is not None
+        await purse.charge(Decimal("0.05"))
+        assert await purse.take(Decimal("0.06"), LIMIT) is None
+        await purse.charge(Decimal("0.7"))
+        assert await purse.spent_today() == Decimal("1.65")
+
+    async def test_what_is_charged_is_gone_with_its_day(self, purse: AnyPurse, clock: StillClock) -> None:
+        await purse.charge(LIMIT)
+        clock.forward(timedelta(days=1))
+        assert await purse.take(LIMIT, LIMIT) is not None
+
     async def test_many_at_once_do_not_overspend(self, purse: AnyPurse) -> None:
         taken = await asyncio.gather(*(purse.take(Decimal("0.03"), LIMIT) for _ in range(60)))
         assert len([name for name in taken if name is not None]) == 33

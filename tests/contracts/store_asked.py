@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
 from bot.domain.chat import MessageRef
-from bot.domain.diagnosis import Citation, Cost, ModelNote, ModelState, SuggestedAction
+from bot.domain.diagnosis import Citation, Cost, ModelCost, ModelNote, ModelState, SuggestedAction
 from bot.domain.errors import StaleWrite
 from bot.domain.ids import EvidenceId, IncidentId, PersonId, ProposalId, QuestionId
 from bot.domain.question import (
@@ -23,7 +24,7 @@ from bot.domain.question import (
     wish_id,
 )
 from bot.ports import JobKind
-from tests.contracts.store_nouns import NOW, ROOM, AnyStore, add_incident, incident
+from tests.contracts.store_nouns import NOW, ROOM, AnyStore, add_incident, diagnosis, incident, summary
 
 INC = IncidentId("inc_1")
 ADA, BOB = PersonId("ada"), PersonId("bob")
@@ -89,6 +90,11 @@ ANSWERED = question(
 )
 
 
+async def _change(store: AnyStore) -> int:
+    async with store.reading() as rows:
+        return await rows.change_of(INC)
+
+
 class AskedContract:
     async def test_a_question_is_read_back_as_it_was_asked_and_as_it_was_answered(
         self, store: AnyStore
@@ -102,6 +108,36 @@ class AskedContract:
         async with store.reading() as rows:
             assert await rows.question(question().id) == ANSWERED
             assert await rows.question(QuestionId("qst_unknown")) is None
+
+    async def test_what_models_have_cost_is_of_every_run_answer_and_summary(self, store: AnyStore) -> None:
+        def cents(number: int) -> Cost:
+            return Cost(seconds=1, usd=Decimal(number) / 100)
+
+        note = ModelNote(state=ModelState.VERIFIED, model="m")
+        skipped = ModelNote(state=ModelState.SKIPPED)
+        await add_incident(store, incident())
+        await add_incident(store, incident(2))
+        async with store.transaction() as tx:
+            await tx.add_diagnosis(diagnosis(run=1))
+            await tx.add_diagnosis(replace(diagnosis(run=2), model=skipped))
+            assert await tx.add_question(question())
+            assert await tx.model_cost_of(INC) is None
+            await tx.add_diagnosis(replace(diagnosis(run=3), model=note, cost=cents(20)))
+            await tx.add_diagnosis(replace(diagnosis(run=4), model=note, cost=cents(3)))
+            await tx.add_diagnosis(replace(diagnosis(2), model=note, cost=cents(99)))
+        before = await _change(store)
+        answer = Answer(text="a", note=note, cost=cents(5))
+        async with store.transaction() as tx:
+            await tx.end_question(question(state=QuestionState.ANSWERED, answer=answer))
+        assert await _change(store) > before, "the card shows the cost"
+        async with store.transaction() as tx:
+            await tx.plan_summary(INC, 0)
+            await tx.add_summary(summary(note=note, cost=cents(1)))
+        async with store.transaction() as tx:
+            assert await tx.model_cost_of(INC) == ModelCost(usd=Decimal("0.29"))
+            assert await tx.add_question(question(2))
+            await tx.end_question(replace(ANSWERED, id=question(2).id))
+            assert await tx.model_cost_of(INC) == ModelCost(usd=Decimal("0.29"), whole=False)
 
     async def test_one_platform_event_asks_once(self, store: AnyStore) -> None:
         await add_incident(store, incident())

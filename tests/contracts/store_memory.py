@@ -62,6 +62,30 @@ class MemoryContract:
         await over(store, 3, quality=0.5)
         assert [one.id for one in await store.past_incidents(9, NOW + HOUR)] == ["inc_3"]
 
+    async def test_the_past_is_searched_by_title_service_cause_and_resolution(self, store: AnyStore) -> None:
+        await over(store, 1, NOW - DAY, title="Disk 100%_full", quality=0.1)
+        await over(store, 2, service=None, cause=None, root_cause=None, resolution="")
+        await over(store, 3, NOW - 2 * DAY, cause=OTHER, root_cause="its disk fills")
+
+        async def found(*words: str, limit: int = 9) -> list[str]:
+            async with store.reading() as rows:
+                return [one.id for one in await rows.past_holding(words, limit)]
+
+        assert await found() == ["inc_2", "inc_1", "inc_3"]
+        assert await found(limit=1) == ["inc_2"]
+        assert await found("DISK") == ["inc_1", "inc_3"]
+        assert await found("checkout", "restart", "memory", "it", "disk", "db", "disk_filling") == ["inc_3"]
+        assert await found("0%_f") == ["inc_1"]
+        assert await found("%") == ["inc_1"], "a character of a word, not a wildcard"
+        assert await found("nothing") == []
+
+    async def test_an_incident_that_was_opened_again_is_not_found_among_the_past(
+        self, store: AnyStore
+    ) -> None:
+        await over(store, 1, state=IncidentState.OPEN)
+        async with store.reading() as rows:
+            assert list(await rows.past_holding((), 9)) == []
+
     async def test_an_incident_that_was_opened_again_is_not_past(self, store: AnyStore) -> None:
         await over(store, 1)
         async with store.transaction() as tx:

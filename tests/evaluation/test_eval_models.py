@@ -183,3 +183,10 @@ def test_off_alone_is_the_report_of_the_rules(suite: Path) -> None:
     done = assent("eval", suite, "--json", "--model", "off", "--jobs", "1")
     assert done.returncode == 0
     assert json.loads(done.stdout)["right_at_1"] == {"right": 1, "of": 2, "share": 0.5}
+
+
+@pytest.mark.parametrize("model", [[], ["--model", "off"]])
+def test_recording_without_a_model_is_refused(model: list[str], suite: Path, tmp_path: Path) -> None:
+    done = assent("eval", suite, *model, "--record-model", tmp_path / "answers")
+    assert done.returncode == 2
+    assert done.stderr == "--record-model writes the answers of a model: name one with --model\n"

@@ -28,6 +28,9 @@ class FakePurse:
         day, taken = self.takings[taking]
         self.takings[taking] = (day, max(taken - usd, Decimal(0)))
 
+    async def charge(self, usd: Decimal) -> None:
+        self.takings[str(len(self.takings) + 1)] = (self.clock.now().date(), usd)
+
     async def spent_today(self) -> Decimal:
         today = self.clock.now().date()
         return sum((taken for day, taken in self.takings.values() if day == today), Decimal(0))

@@ -14,7 +14,7 @@ from adapters.evidence.mcp.listing import MAX_DEPTH, MAX_SCHEMA
 from adapters.evidence.mcp.words import Refused
 from bot.domain.redaction import strip_invisible
 
-MAX_ARGUMENTS = 16_000
+MAX_ARGUMENTS = 8_000
 """Characters of the arguments as JSON."""
 _UNCHECKED = ("$dynamicRef", "$recursiveRef", "patternProperties")
 _REFERENCES = 5_000

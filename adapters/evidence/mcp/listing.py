@@ -14,8 +14,9 @@ from bot.domain.redaction import redact, strip_invisible
 from config.schema import McpTool
 from investigators.analyst.ports import ToolSpec
 
-MAX_DESCRIPTION = 6_000
-"""Characters; the longest of mcp-grafana 2.1 has 1,076."""
+MAX_DESCRIPTION = 2_000
+"""Characters: what a model is shown of one, so that nothing of what a person accepted is cut off. The longest
+of mcp-grafana 2.1 has 1,076."""
 MAX_SCHEMA = 24_000
 """Characters of the schema as JSON; the longest of mcp-grafana 2.1 has 2,403."""
 MAX_DEPTH = 40

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from adapters.model.answers import extracted
 from adapters.model.anthropic import failures
-from adapters.model.anthropic.metrics import Attempts, connection_failure, never_arrived
+from adapters.model.anthropic.metrics import Attempts, connection_failure
 from adapters.model.anthropic.translation import (
     Block,
     Capabilities,
@@ -78,7 +78,6 @@ class AnthropicConversation(Turns):
             stop=found.stop,
             usage=found.usage,
             usd=usd,
-            doubtful=self._attempts.doubtful,
         )
 
     async def _create(self, told: Told, deadline: float) -> bytes:
@@ -100,8 +99,7 @@ class AnthropicConversation(Turns):
             failure = self._attempts.last or failures.of_status(status, b"", model=self.model)
             raise self._failed(failure) from None
         except anthropic.APIConnectionError as error:
-            free = never_arrived(error) and not self._attempts.doubtful
-            raise Failed(connection_failure(error), free=free) from None
+            raise self._failed(connection_failure(error)) from None
         except ModelFailure as failure:
             raise self._failed(failure) from None
         except anthropic.AnthropicError:

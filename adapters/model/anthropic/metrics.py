@@ -16,10 +16,15 @@ if TYPE_CHECKING:
     CallNext = Callable[[APIRequest], Awaitable[AsyncAPIResponse[Any]]]
 
 
+_GAVE_UP = (408, 502, 504)
+"""Of somebody between us and a provider that may have been working."""
+
+
 class Attempts:
     """The attempts of one conversation: middleware of the SDK's client. A retry that would begin after the
-    turn's end, or that no waiting helps, is not made. ``last`` is why the last attempt of this turn failed;
-    ``doubtful``: one of them may have cost something although no answer came; ``running``: one runs now."""
+    turn's end, or that no waiting helps, is not made, nor one after an attempt that may be billed: a turn
+    reserves money for one. ``last`` is why the last attempt of this turn failed; ``doubtful``: it may have
+    cost something although no answer came; ``running``: one runs now."""
 
     def __init__(self, model: str, metrics: Metrics | None) -> None:
         self._model = model
@@ -51,9 +56,11 @@ class Attempts:
         except APIConnectionError as error:
             timed_out = isinstance(error, APITimeoutError)
             self.last = connection_failure(error)
-            self.doubtful = self.doubtful or not never_arrived(error)
+            self.doubtful = not never_arrived(error)
             result = (FailureKind.TIMEOUT if timed_out else FailureKind.UNREACHABLE).value
             self.running = False
+            if self.doubtful:
+                raise self.last from None
             raise
         except ModelFailure as failure:
             result = failure.kind.value
@@ -67,9 +74,10 @@ class Attempts:
             self.last = None
             return "ok"
         self.last = failures.of_status(status, raw, model=self._model, wait=wait)
+        self.doubtful = status in _GAVE_UP
         hopeless = self.last.kind is FailureKind.SPEND_LIMIT
         too_late = wait is not None and time.monotonic() + wait.total_seconds() >= self._deadline
-        if hopeless or too_late:
+        if self.doubtful or hopeless or too_late:
             # Our own exception: the SDK neither retries it nor sleeps for it, however long it was told to.
             raise self.last
         return self.last.kind.value

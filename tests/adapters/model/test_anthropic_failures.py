@@ -15,9 +15,11 @@ import pytest
 from adapters.model.anthropic import AnthropicModel, open_anthropic
 from bot.telemetry import Metrics
 from config.model import ModelSection
-from investigators.analyst.ports import FailureKind, Opening, Stop, Tier, ToolSpec, Usage
+from investigators.analyst.budget import Budget
+from investigators.analyst.ports import FailureKind, Limits, Opening, Stop, Tier, ToolSpec, Usage
 from tests.contracts.model_contract import failure_of
 from tests.contracts.store_nouns import StillClock
+from tests.fakes.purse import FakePurse
 from tests.fakes.spending import FakeSpending
 from tests.servers.api import Api, bursting, flooding, saying
 from tests.servers.messages_api import (
@@ -81,8 +83,8 @@ ENDS: dict[str, tuple[list[Turn], FailureKind, str, bool]] = {
     "wrong key": ([WRONG_KEY], FailureKind.KEY, "model.api_key", True),
     "forbidden": ([Fault(status=403)], FailureKind.KEY, "may not use claude-haiku-5-5", True),
     "unknown model": ([UNKNOWN_MODEL], FailureKind.UNKNOWN_MODEL, "claude-haiku-5-5", True),
-    "dropped": ([DROPPED] * 3, FailureKind.UNREACHABLE, "broke off", False),
-    "dropped in the body": ([DROPPED_IN_BODY] * 3, FailureKind.UNREACHABLE, "broke off", False),
+    "dropped": ([DROPPED], FailureKind.UNREACHABLE, "broke off", False),
+    "dropped in the body": ([DROPPED_IN_BODY], FailureKind.UNREACHABLE, "broke off", False),
     "page": ([PAGE], FailureKind.MALFORMED, "a web page", True),
     "truncated": ([TRUNCATED], FailureKind.MALFORMED, "not JSON", False),
     "large grammar": (
@@ -98,7 +100,9 @@ ENDS: dict[str, tuple[list[Turn], FailureKind, str, bool]] = {
         True,
     ),
     "too large": ([Fault(status=413, message=CANARY)], FailureKind.REJECTED, "(413)", True),
-    "gateway": ([Fault(status=504)] * 3, FailureKind.TIMEOUT, "gave up waiting (504)", True),
+    "gateway": ([Fault(status=504)], FailureKind.TIMEOUT, "gave up waiting (504)", False),
+    "bad gateway": ([Fault(status=502)], FailureKind.SERVER_ERROR, "failed (502)", False),
+    "overloaded, then dropped": ([OVERLOADED, DROPPED], FailureKind.UNREACHABLE, "broke off", False),
 }
 
 
@@ -187,15 +191,23 @@ async def test_what_failed_and_then_worked_is_an_answer_and_every_attempt_is_cou
         f'assent_model_tokens_total{{kind="input",model="claude-haiku-5-5"}} {reply.usage.input}.0' in shown
     )
     assert reply.usd is not None
-    assert f'assent_model_usd_total{{model="claude-haiku-5-5"}} {float(reply.usd)}' in shown
+    assert f'assent_model_cost_usd_total{{model="claude-haiku-5-5"}} {float(reply.usd)}' in shown
 
 
-async def test_an_attempt_that_broke_off_before_the_answer_may_have_cost_too() -> None:
-    spending = FakeSpending()
-    async with MessagesApi([DROPPED_IN_BODY, says("ok")]) as api, model_at(api.url) as model:
+@pytest.mark.parametrize("fault", [DROPPED, DROPPED_IN_BODY, Fault(status=504)])
+async def test_what_may_be_billed_is_not_asked_again_and_the_day_pays_for_all_that_was_asked(
+    fault: Fault,
+) -> None:
+    limits, purse = Limits(usd_per_day=Decimal(1)), FakePurse(CLOCK)
+    spending = Budget(limits, purse, CLOCK, FOREVER)
+    async with MessagesApi([fault, says("ok")]) as api, model_at(api.url) as model:
+        await failure_of(model.open(OPENING, spending, FOREVER).say("What is wrong?"))
+        assert len(api.requests) == 1
+        projected = await purse.spent_today()
         reply = await model.open(OPENING, spending, FOREVER).say("What is wrong?")
-    assert reply.text == "ok"
-    assert spending.settled[0][0] == spending.reserved[0][0] != reply.usd
+    assert projected > 0
+    assert reply.usd is not None
+    assert await purse.spent_today() == projected + reply.usd == spending.usd
 
 
 async def test_a_turn_that_is_cancelled_counts_in_full_and_ends_the_conversation() -> None:

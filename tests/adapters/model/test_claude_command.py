@@ -226,4 +226,4 @@ async def test_runs_are_counted(command: ClaudeStandIn) -> None:
     shown = metrics.render().decode()
     for result in ("ok", "server_error"):
         assert f'assent_model_requests_total{{model="claude-opus-5-5",result="{result}"}} 1.0' in shown
-    assert 'assent_model_usd_total{model="claude-opus-5-5"} 0.0123' in shown
+    assert 'assent_model_cost_usd_total{model="claude-opus-5-5"} 0.0123' in shown

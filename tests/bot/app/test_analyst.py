@@ -114,6 +114,7 @@ async def test_a_card_for_a_models_action_says_which_evidence_an_outsider_can_wr
         assert f"quoted: {METRIC}" in reply.text
         assert f"quoted: {LOG} (an outsider can write this)" in reply.text
         assert "0.02 USD" in reply.text
+        await world.root_says("Model cost: 0.02 USD")
     assert world.errors == []
 
 

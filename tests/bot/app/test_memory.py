@@ -128,6 +128,27 @@ async def test_what_was_seen_to_help_is_remembered_and_told_to_the_next_investig
     assert second.recurrence == Recurrence(day=2, week=2, resolved_within_week=True, last_cause=LEAK)
 
 
+async def test_people_search_the_past_and_strangers_do_not(world: World, naming: Naming) -> None:
+    async with world.running():
+        await world.send(alert())
+        world.room.react((await world.card()).id, "✅", ANA)
+        await world.says("Done")
+        await resolves(world)
+        (past,) = await until_past(world, bool)
+        world.room.command("past CART restart", ANA)
+        told = await world.says("1 incident of the past")
+        for words in (past.short_id, "what ended it: process[.]restart of cart, verified", "cause: "):
+            assert words in told.text
+        world.room.command("past database", ANA)
+        await world.says("No incident that is over holds all of these words")
+        world.room.command("past", "@mallory:example.org")
+        async with asyncio.timeout(20):
+            while not world.room.private():
+                await asyncio.sleep(0.01)
+    assert "past: refused" in world.room.private()[0].text
+    assert past.short_id not in world.room.private()[0].text
+
+
 async def test_an_incident_that_went_away_by_itself_is_remembered_as_that(
     world: World, naming: Naming
 ) -> None:

@@ -65,6 +65,25 @@ def test_check_names_what_does_not_answer_and_fails(installation: Path) -> None:
     assert checks["policy"]["ok"] is True
 
 
+def test_check_says_once_what_does_not_answer(installation: Path) -> None:
+    section = "model: {base_url: 'http://127.0.0.1:9', fast: small, deep: large}\n"
+    installation.write_text(installation.read_text() + section)
+    done = assent("check", "-c", installation)
+    assert done.returncode == 1
+    assert "✘ model anthropic: the provider cannot be reached" in done.stdout
+
+
+def test_a_reader_that_has_seen_enough_ends_the_command_quietly(installation: Path) -> None:
+    command = [sys.executable, "-m", "bot", "check", "--dump", "-c", str(installation)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait(timeout=60) == 141
+
+
 def test_check_shows_the_configuration_without_its_secrets(installation: Path) -> None:
     done = assent("check", "-c", installation, "--dump")
     token = (installation.parent / "data" / "webhook-token").read_text().strip()

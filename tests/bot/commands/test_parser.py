@@ -12,6 +12,7 @@ from bot.commands.model import (
     Ask,
     Help,
     Investigate,
+    Past,
     Pause,
     Propose,
     Reject,
@@ -40,6 +41,8 @@ from bot.commands.parser import MAX_LENGTH, USAGE, ParseError, parse, parse_in_t
         ("why K7QX", Why(incident="K7QX")),
         ("summary", Summary()),
         ("summary #k7qx", Summary(incident="K7QX")),
+        ("past", Past()),
+        ("past disk Full", Past(words=("disk", "Full"))),
         ("rerun", Rerun()),
         ("approve", Approve()),
         ("approve K7QX", Approve(incident="K7QX")),
@@ -178,7 +181,7 @@ def test_a_wall_of_text_is_refused_without_being_parsed() -> None:
 def test_help_lists_every_command_there_is() -> None:
     documented = {syntax.split()[0] for syntax, _ in USAGE}
     known = {"help", "status", "show", "why", "approve", "reject", "investigate", "rerun", "pause", "resume"}
-    assert documented == known | {"whoami", "ask", "propose", "summary"}
+    assert documented == known | {"whoami", "ask", "propose", "summary", "past"}
 
 
 @given(st.text(max_size=300))

@@ -34,6 +34,7 @@ from bot.domain.diagnosis import (
     DiagnosisVerdict,
     Gap,
     Hypothesis,
+    ModelCost,
     ModelNote,
     ModelState,
     Origin,
@@ -69,7 +70,7 @@ from bot.domain.outcome import (
     OutcomeVerdict,
     VerificationCheck,
 )
-from bot.domain.past import Recurrence
+from bot.domain.past import PastCause, PastIncident, Recurrence
 from bot.domain.proposal import Action, DryRun, Proposal, Remediation, RemediationKind, Risk, Target
 from bot.messages import approval, incident, replies
 from bot.messages.view import IncidentView, RequestView
@@ -336,6 +337,23 @@ VIEW = IncidentView(
 RESOLVED = replace(INCIDENT, state=IncidentState.RESOLVED, resolved_at=NOW + timedelta(minutes=9, seconds=3))
 
 
+PAST = PastIncident(
+    id=INCIDENT.id,
+    short_id=ShortId("B4N8"),
+    service="cart",
+    environment=None,
+    title="HighMemory: @room memory grows",
+    alert_names=("HighMemory",),
+    facts=(),
+    cause=PastCause(object="cart", object_kind="service", fault="memory_growth"),
+    root_cause="cart: memory keeps growing",
+    resolution="process.restart of cart, verified: it helped",
+    opened_at=NOW,
+    resolved_at=NOW,
+    quality=0.8,
+)
+
+
 def remediation(kind: RemediationKind, *reasons: str) -> Message:
     message = incident.remediation_reply(
         Remediation(
@@ -437,6 +455,7 @@ SENTENCES = {
         replace(DIAGNOSIS, hypotheses=DIAGNOSIS.hypotheses[:1], steps=()), INCIDENT, calibration=True
     ),
     "root_recurring": lambda: incident.root_card(replace(VIEW, recurrence=RECURRING)),
+    "root_model_cost": lambda: incident.root_card(replace(VIEW, model_cost=ModelCost(usd=Decimal("0.1849")))),
     "root_calibration": lambda: incident.root_card(replace(VIEW, calibration=True)),
     "advice": lambda: remediation(RemediationKind.ADVISORY, "execution is not enabled"),
     "denied": lambda: remediation(RemediationKind.DENIED, "a freeze is on until Monday"),
@@ -486,6 +505,8 @@ SENTENCES = {
         )
     ),
     "reminder": lambda: approval.reminder_reply(INCIDENT, REQUEST, NOW + timedelta(minutes=15)),
+    "past": lambda: replies.past_reply(("cart",), (PAST, replace(PAST, cause=None, root_cause=None))),
+    "past_none": lambda: replies.past_reply(("cart",), ()),
     "help": lambda: replies.help_reply(USAGE),
     "not_understood": lambda: replies.not_understood("I do not know the command “aprove”", "approve"),
     "status": lambda: replies.status_reply([INCIDENT], Switch(paused=False), None),
@@ -552,6 +573,23 @@ def test_a_card_says_how_many_services_are_known_to_depend_on_the_target(
 def test_a_card_of_before_anybody_looked_says_nothing_of_dependents() -> None:
     assert PROPOSAL.target.dependents is None
     assert "Dependents" not in as_text(approval.approval_card(INCIDENT, REQUEST_VIEW, ()))
+
+
+@pytest.mark.parametrize(
+    ("usd", "whole", "said"),
+    [
+        ("0", True, "0.00 USD"),
+        ("0.004", True, "less than 0.01 USD"),
+        ("1.005", True, "1.00 USD"),
+        ("0", False, "its price is not known"),
+        ("0.21", False, "0.21 USD, and more whose price is not known"),
+    ],
+)
+def test_a_card_says_what_the_model_has_cost_and_what_of_it_is_not_known(
+    usd: str, whole: bool, said: str
+) -> None:
+    view = replace(VIEW, model_cost=ModelCost(usd=Decimal(usd), whole=whole))
+    assert f"Model cost: {said}" in as_text(incident.root_card(view)).splitlines()
 
 
 def test_outside_text_cannot_ping_a_room() -> None:

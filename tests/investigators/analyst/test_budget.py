@@ -12,6 +12,7 @@ from bot.domain.errors import Unavailable
 from investigators.analyst.budget import Budget
 from investigators.analyst.ports import FailureKind, Limits, ModelFailure, Usage
 from tests.fakes.evidence import FixedClock
+from tests.fakes.purse import FakePurse
 from tests.investigators.analyst.world import Wallet
 
 CENT = Decimal("0.01")
@@ -106,6 +107,50 @@ async def test_money_that_cannot_be_given_back_counts_as_spent() -> None:
     await (await made.reserve(Decimal("0.5"), 10)).settle(CENT, Usage())
     assert made.usd == CENT
     assert wallet.left == Decimal("0.5")
+
+
+async def test_what_a_call_costs_beyond_its_projection_is_of_the_days_money_too() -> None:
+    clock = FixedClock()
+    purse = FakePurse(clock)
+    limits = {"usd": Decimal("0.50"), "usd_per_day": Decimal("0.60")}
+    first, second = budget(purse, clock, **limits), budget(purse, clock, **limits)
+    for made, calls in ((first, 10), (second, 2)):
+        for _ in range(calls):
+            await (await made.reserve(CENT, 10)).settle(5 * CENT, Usage())
+    assert await refused(first) is FailureKind.BUDGET
+    assert await refused(second) is FailureKind.DAILY_BUDGET
+    assert await purse.spent_today() == 12 * 5 * CENT
+
+
+async def test_a_call_of_unknown_price_that_turns_out_to_have_one_is_charged() -> None:
+    wallet = Wallet("1")
+    await (await budget(wallet).reserve(None, 10)).settle(CENT, Usage())
+    assert wallet.left == Decimal("0.99")
+
+
+async def test_what_could_not_be_charged_is_charged_before_the_next_call_or_there_is_none() -> None:
+    class Broken(Wallet):
+        works = False
+
+        async def charge(self, usd: Decimal) -> None:
+            if not self.works:
+                raise Unavailable("store", "is gone")
+            await super().charge(usd)
+
+    wallet = Broken("1")
+    made = budget(wallet)
+    await (await made.reserve(CENT, 10)).settle(5 * CENT, Usage())
+    assert made.usd == 5 * CENT
+    assert await refused(made) is FailureKind.BUDGET
+    wallet.works = True
+    await made.reserve(CENT, 10)
+    assert wallet.left == Decimal("0.94")
+
+
+async def test_without_a_limit_of_the_day_nothing_is_charged_to_it() -> None:
+    wallet = Wallet("1")
+    await (await budget(wallet, usd_per_day=None).reserve(CENT, 10)).settle(5 * CENT, Usage())
+    assert wallet.left == 1
 
 
 async def test_time_that_is_over_ends_it() -> None:

@@ -204,6 +204,9 @@ class Wallet:
         assert usd <= self._taken[taking]
         self.left += usd
 
+    async def charge(self, usd: Decimal) -> None:
+        self.left -= usd
+
 
 def leaking(**host: Any) -> tuple[ReadableMetrics, WorldHost]:
     """``demo`` grows by half a gigabyte, which its own metric shows, and logs about its cache."""
