@@ -181,8 +181,8 @@ class Connections(Readers):
         self._holder: asyncio.Task[Any] | None = None
         self._writer: aiosqlite.Connection | None = None
 
-    async def open_writer(self) -> None:
-        await self._file.with_schema(upgrade)
+    async def open_writer(self, prepare: Callable[[Connection], Any] = upgrade) -> None:
+        await self._file.with_schema(prepare)
         self._writer = await uninterrupted(self.connect())
 
     @asynccontextmanager
@@ -236,6 +236,23 @@ async def open_connections(path: Path) -> AsyncIterator[Connections]:
             yield connections
         finally:
             await uninterrupted(connections.close())
+
+
+@asynccontextmanager
+async def open_connections_beside(path: Path) -> AsyncIterator[Connections]:
+    """Connect beside whoever owns the file, also for writing: only to tables of which the owner keeps nothing
+    in memory, and in short transactions, for it waits five seconds and no longer.
+
+    Raises ConfigError when there is no store or its schema is not this release's, IntegrityError when it is
+    damaged, Unavailable when it cannot be opened or is not ours to write.
+    """
+    _must_exist(path)
+    connections = Connections(_File(path, read_only=False))
+    try:
+        await connections.open_writer(refuse_other_schema)
+        yield connections
+    finally:
+        await uninterrupted(connections.close())
 
 
 @asynccontextmanager

@@ -8,29 +8,28 @@ import aiohttp
 from pydantic import TypeAdapter
 
 from adapters.evidence.recording import Recorder
-from bot.app.evidence import live_sources
-from bot.app.replay import FixedClock, Saved, build_rules_investigator, firing, new_case, seed
+from bot.app.evidence import Memory, live_sources
+from bot.app.replay import FixedClock, Saved, build_rules_investigator
 from bot.app.seams import Seams
-from bot.app.wiring import grouping, router
 from config.schema import Config
 from investigators.ports import Case, Investigation
 from investigators.queries import Sources
 
 
-async def record(config: Config, body: bytes, where: str, directory: Path) -> tuple[Case, Investigation]:
-    """Investigate live and write what was read to an empty directory.
+async def record(
+    config: Config, seams: Seams, case: Case, body: bytes, directory: Path, memory: Memory | None = None
+) -> Investigation:
+    """Investigate live, by rules alone, and write what was read to an empty directory. ``body`` is what the
+    case's alerts came in.
 
     The investigation's own clock stands still, as it will when it is replayed. Raises InputError for a
-    directory that is not empty and for a body without a firing alert.
+    directory that is not empty.
     """
-    seams = Seams()
-    now = seams.clock.now()
-    alerts = firing(body, where, now, limits=config.limits, missing_severity=config.grouping.missing_severity)
+    now = case.now
     recorder = Recorder(directory)
-    case = new_case(alerts, now, seed(body, now), router(config), grouping(config))
     async with (
         aiohttp.ClientSession() as session,
-        live_sources(config, seams, session) as live,
+        live_sources(config, seams, session, memory) as live,
     ):
         sources = _recorded(recorder, live)
         settings = config.evidence
@@ -40,7 +39,7 @@ async def record(config: Config, body: bytes, where: str, directory: Path) -> tu
         answer = await investigator.investigate(case)
     saved = TypeAdapter(Saved).dump_json(Saved(case=case, lookback=settings.lookback), indent=1)
     await recorder.finish(now=now, alert=body, case=saved.decode(), evidence=answer.evidence)
-    return case, answer
+    return answer
 
 
 def _recorded(recorder: Recorder, sources: Sources) -> Sources:

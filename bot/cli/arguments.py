@@ -49,6 +49,11 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="ALERT.json",
         help="an Alertmanager, Grafana or generic body; - for stdin",
     )
+    investigate.add_argument(
+        "--incident",
+        metavar="ID",
+        help="the alerts of a stored incident (like K7QX) instead; changes nothing",
+    )
     directory = investigate.add_mutually_exclusive_group()
     directory.add_argument(
         "--record", type=Path, metavar="DIR", help="write everything that is read to DIR, which must be empty"

@@ -40,6 +40,7 @@ def dispatch(arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
                 as_json=arguments.json,
                 record_to=arguments.record,
                 replay_from=arguments.replay,
+                incident=arguments.incident,
             )
         case "eval":
             from bot.cli.evaluate import Models, evaluate

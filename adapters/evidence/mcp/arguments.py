@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from adapters.evidence.mcp.listing import MAX_DEPTH, MAX_SCHEMA
+from adapters.evidence.mcp.listing import MAX_DEPTH, MAX_DESCRIPTION, MAX_SCHEMA
 from adapters.evidence.mcp.words import Refused
 from bot.domain.redaction import strip_invisible
 
@@ -48,6 +48,8 @@ def _odd(value: Any, depth: int) -> str | None:
         return f"its schema is deeper than {MAX_DEPTH}"
     if isinstance(value, list):
         return next((reason for item in value if (reason := _odd(item, depth + 1)) is not None), None)
+    if isinstance(value, str) and len(value) > MAX_DESCRIPTION:
+        return f"its schema has a text longer than {MAX_DESCRIPTION} characters"
     if not isinstance(value, dict):
         return None
     for key, item in value.items():

@@ -73,6 +73,7 @@ def test_only_what_is_listed_allowed_and_pinned_is_usable() -> None:
         ({"destructive": True}, "the server says that it may destroy"),
         ({"description": "x" * (MAX_DESCRIPTION + 1)}, "its description is longer than 2000 characters"),
         ({"schema": {"type": "object", "title": "x" * MAX_SCHEMA}}, "its schema is longer than 24000"),
+        ({"schema": {"type": "object", "title": "x" * 2001}}, "its schema has a text longer than 2000"),
         ({"schema": {"type": "array"}}, "its schema does not describe an object"),
         ({"schema": {"type": "object", "properties": []}}, "its schema is none: properties"),
         ({"schema": {"type": "object", "required": "service"}}, "its schema is none: required"),
@@ -206,3 +207,9 @@ def test_what_differs_is_told_by_place() -> None:
         'schema changed /properties/service/type: "string" → "integer"',
         'schema lost /required: ["service"]',
     )
+
+
+def test_the_model_is_shown_what_was_accepted_and_may_send_what_is_taken() -> None:
+    from investigators.analyst import tools
+
+    assert (tools._DESCRIPTION, tools._MOST_ARGUMENTS) == (MAX_DESCRIPTION, MAX_ARGUMENTS)
