@@ -145,7 +145,7 @@ def _with_model(config: Config, seams: Seams, rules: Investigator, behind: _Behi
         on_error=seams.on_error,
     )
     talk = Talk(behind.model, behind.sources, behind.servers, limits, clock, behind.purse, behind.pool)
-    answerer = ModelAnswerer(talk, clock, wall=limits.wall, offers=behind.actions)
+    answerer = ModelAnswerer(talk, clock, offers=behind.actions)
     summariser = ModelSummariser(
         behind.model, lambda: Budget(limits, behind.purse, clock, limits.wall), clock
     )
