@@ -188,7 +188,7 @@ class RouteRule(Section):
         default="auto",
         description="Which model reads it after the rules; `auto`: the fast one what is known, the deep one "
         "what is critical, has no known severity, or has no known cause. `fast`: the deep one only where the "
-        "fast one's answer does not stand.",
+        "fast one's answer does not stand. `off`: none, and none for its questions and its summary either.",
     )
     category: Text = Field(default="other", description="What kind of trouble this is.")
     emoji: Text = Field(default="🔔", description="Shown before the title.")

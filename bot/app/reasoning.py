@@ -126,7 +126,6 @@ def _by_rules(config: Config, seams: Seams, rules: Investigator) -> Reasoners:
 
 def _with_model(config: Config, seams: Seams, rules: Investigator, behind: _Behind) -> Reasoners:
     from investigators.analyst.analyst import Analyst
-    from investigators.analyst.budget import Budget
     from investigators.analyst.conversing import Talk
     from investigators.analyst.follow_up import ModelAnswerer
     from investigators.analyst.retrospect import ModelSummariser
@@ -145,10 +144,8 @@ def _with_model(config: Config, seams: Seams, rules: Investigator, behind: _Behi
         on_error=seams.on_error,
     )
     talk = Talk(behind.model, behind.sources, behind.servers, limits, clock, behind.purse, behind.pool)
-    answerer = ModelAnswerer(talk, clock, wall=limits.wall, offers=behind.actions)
-    summariser = ModelSummariser(
-        behind.model, lambda: Budget(limits, behind.purse, clock, limits.wall), clock
-    )
+    answerer = ModelAnswerer(talk, clock, offers=behind.actions)
+    summariser = ModelSummariser(behind.model, limits, clock, behind.purse)
     return Reasoners(
         investigator=seams.investigator or Resting(analyst),
         answerer=seams.answerer or answerer,

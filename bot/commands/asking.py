@@ -31,7 +31,7 @@ from bot.domain.question import (
 from bot.domain.redaction import clean
 from bot.messages import answers, replies
 from bot.ports import Job, JobKind, Transaction
-from bot.workflow.wishing import add_wish, may_wish
+from bot.workflow.wishing import WISHES_PER_HOUR, add_wish, may_wish
 
 _INTEGER = re.compile(r"-?\d{1,12}")
 _HOUR = timedelta(hours=1)
@@ -43,7 +43,7 @@ class AskLimits:
 
     questions_per_person: int = 20
     questions_per_incident: int = 40
-    wishes_per_person: int = 10
+    wishes_per_person: int = WISHES_PER_HOUR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

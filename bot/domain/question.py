@@ -84,7 +84,8 @@ class WishOrigin(StrEnum):
 class Wish:
     """An action that a person asks for. Nothing is bound by it: it becomes a proposal the way every one does.
 
-    ``event_id`` is the platform's, or the question's whose answer named the action.
+    ``event_id`` is the platform's, or the question's whose answer named the action; ``target`` what that was
+    checked for, empty where a person wrote it and its parameters say what it is about.
     """
 
     id: WishId
@@ -97,6 +98,7 @@ class Wish:
     params: Mapping[str, str | int]
     asked_at: datetime
     place: Place
+    target: str = ""
     evidence_ids: tuple[EvidenceId, ...] = ()
     state: WishState = WishState.OPEN
     proposal_id: ProposalId | None = None

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from bot.domain.diagnosis import Citation, Cost, ModelNote, ModelState, SuggestedAction
+from bot.domain.diagnosis import Citation, ModelNote, ModelState, SuggestedAction
 from bot.domain.incident import Incident, IncidentState
 from bot.domain.message import Block, Bullets, Message, Paragraph, Span, Tone, paragraph
 from bot.domain.proposal import ActionSpec
 from bot.domain.question import Answer, StoredQuestion, Wish, WishOrigin
-from bot.messages.words import STATE_WORDS, code, outside, short, span, strong
+from bot.messages.words import STATE_WORDS, code, outside, price, short, span, strong
 
 _LINES = 12
 _CITED = 12
@@ -128,13 +128,7 @@ def _call(action: str, params: Mapping[str, str | int], *, end: str = "") -> tup
 def _footer(answer: Answer) -> str:
     note = answer.note
     who = f"by {note.model}" if note is not None and note.state is ModelState.VERIFIED else "by rules"
-    return f"{who} · {answer.cost.seconds:.1f} s{_price(answer.cost)}"
-
-
-def _price(cost: Cost) -> str:
-    if cost.usd is None:
-        return " · price not known"
-    return f" · {cost.usd:.2f} USD" if cost.usd else ""
+    return f"{who} · {answer.cost.seconds:.1f} s{price(answer.cost)}"
 
 
 def wish_received(incident: Incident, wish: Wish) -> Message:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from bot.domain.diagnosis import (
-    Cost,
     Diagnosis,
     Gap,
     Hypothesis,
@@ -18,7 +17,7 @@ from bot.domain.diagnosis import (
 )
 from bot.domain.message import Block, Bullets, Paragraph, Span, paragraph
 from bot.domain.past import Recurrence
-from bot.messages.words import code, date_time, outside, sentence, short, span, strong
+from bot.messages.words import code, date_time, outside, price, sentence, short, span, strong
 
 _CAUSES = 3
 _SUSPECTS = 3
@@ -214,13 +213,7 @@ def _ticket(one: Ticket) -> _Item:
 
 def footer(diagnosis: Diagnosis) -> Block:
     run = f"run {diagnosis.run} · by {diagnosis.origin.value} · {diagnosis.cost.seconds:.1f} s"
-    return paragraph(run + _price(diagnosis.cost))
-
-
-def _price(cost: Cost) -> str:
-    if cost.usd is None:
-        return " · price not known"
-    return f" · {cost.usd:.2f} USD" if cost.usd else ""
+    return paragraph(run + price(diagnosis.cost))
 
 
 def bullets(title: str, items: Sequence[_Item], *, hidden: int = 0) -> Iterator[Block]:

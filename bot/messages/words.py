@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from bot.domain.alert import Severity
+from bot.domain.diagnosis import Cost
 from bot.domain.incident import IncidentState
 from bot.domain.message import Span, Tone
 
@@ -61,6 +62,13 @@ def duration(length: timedelta) -> str:
     if minutes:
         return f"{minutes}m {seconds:02d}s" if seconds else f"{minutes}m"
     return f"{seconds}s"
+
+
+def price(cost: Cost) -> str:
+    """What stands behind the seconds it took; nothing where it cost nothing."""
+    if cost.usd is None:
+        return " · price not known"
+    return f" · {cost.usd:.2f} USD" if cost.usd else ""
 
 
 def short(text: str) -> str:

@@ -32,12 +32,13 @@ from bot.ports import IncidentStore, Reading, Transaction
 from bot.workflow.investigation import evidence_entry
 from bot.workflow.places import answer_at
 from bot.workflow.requests import UNDECIDED
-from bot.workflow.wishing import MayPropose, add_wish, may_wish
+from bot.workflow.wishing import WISHES_PER_HOUR, MayPropose, add_wish, may_wish
 from investigators.ports import Answered, Answerer, Case, Exchange, Question
 
 _ALERTS_SHOWN = 50
 _EARLIER = 5
 """Questions of before that an answerer is told."""
+_HOUR = timedelta(hours=1)
 _GRACE = timedelta(seconds=10)
 """Beyond the answerer's own deadline, for a source that ignores cancellation."""
 
@@ -58,6 +59,7 @@ class AnsweringQuestions:
         may_propose: MayPropose,
         *,
         calibration: bool = False,
+        wishes_per_hour: int = WISHES_PER_HOUR,
     ) -> None:
         self._store = store
         self._answerer = answerer
@@ -67,6 +69,7 @@ class AnsweringQuestions:
         self._on_error = on_error
         self._may_propose = may_propose
         self._calibration = calibration
+        self._wishes_per_hour = wishes_per_hour
 
     async def run(self, subject: str) -> None:
         async with self._store.reading() as rows:
@@ -180,13 +183,16 @@ class AnsweringQuestions:
         question: StoredQuestion,
         suggestion: SuggestedAction | None,
     ) -> Wish | None:
-        """The suggestion as the asker's wish, where they might have written it themselves. It never takes the
-        place of what waits for approval: for that somebody has to write it."""
+        """The suggestion as the asker's wish, where they might have written it themselves, now and of their
+        own. It never takes the place of what waits for approval: for that somebody has to write it."""
         if suggestion is None or not self._may_propose(question.asked_by):
             return None
         if await may_wish(tx, incident, calibration=self._calibration) is not None:
             return None
         if any(one.state in UNDECIDED for one in await tx.requests_of(incident.id)):
+            return None
+        now = self._clock.now()
+        if await tx.wishes_by(question.asked_by, now - _HOUR) >= self._wishes_per_hour:
             return None
         return Wish(
             id=wish_id(question.platform, question.id),
@@ -197,8 +203,9 @@ class AnsweringQuestions:
             origin=WishOrigin.ANSWER,
             action=suggestion.action,
             params=suggestion.params,
-            asked_at=self._clock.now(),
+            asked_at=now,
             place=question.place,
+            target=suggestion.target,
             evidence_ids=suggestion.evidence_ids,
         )
 

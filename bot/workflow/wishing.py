@@ -13,7 +13,7 @@ from approvals.canonical import canonicalize, digest
 from approvals.model import RequestState
 from bot.domain.audit import ActionWished, WishEnded
 from bot.domain.clock import Clock
-from bot.domain.diagnosis import SuggestedAction
+from bot.domain.diagnosis import Band, SuggestedAction
 from bot.domain.errors import StaleWrite
 from bot.domain.ids import IncidentId, PersonId
 from bot.domain.incident import Incident, IncidentState
@@ -39,7 +39,11 @@ WISHABLE = frozenset(
 )
 """States in which a person may ask for an action. Not after an unknown outcome: look first."""
 
+WISHES_PER_HOUR = 10
+"""Of one person, those that come of answers to their questions included."""
+
 _SAME = "the card that waits for approval asks for exactly this"
+_OTHER_TARGET = "its parameters are about something else than what was checked for it"
 _OTHER_WAITS = "another action waits for approval, and only a person's own propose takes its place"
 
 
@@ -116,10 +120,13 @@ class Wishing:
         suggestion = SuggestedAction(
             action=wish.action,
             params=wish.params,
-            target="",
+            target=wish.target,
             why=_why(wish),
             evidence_ids=tuple(one for one in wish.evidence_ids if one in known),
         )
+        if wish.origin is WishOrigin.ANSWER:
+            # Policy judges what is wanted here, and that no investigation came to: nobody is sure of it.
+            diagnosis = replace(diagnosis, band=Band.LOW)
         prepared = await self._proposing.prepare(incident, diagnosis, suggestion, evidence, wish.requested_by)
         async with self._store.transaction() as tx:
             current = await tx.incident(incident.id)
@@ -142,6 +149,9 @@ class Wishing:
     ) -> None:
         if isinstance(prepared, Remediation):
             await self._decline(tx, incident, wish, prepared.reasons, command=prepared.command)
+            return
+        if wish.target and not _same_target(wish.target, prepared.proposal.target.name):
+            await self._decline(tx, incident, wish, (_OTHER_TARGET,))
             return
         waiting = [one for one in await tx.requests_of(incident.id) if one.state in UNDECIDED]
         if any(one.proposal_digest == prepared.proposal.digest for one in waiting):
@@ -193,6 +203,11 @@ class Wishing:
                 proposal_id=wish.proposal_id or "",
             )
         )
+
+
+def _same_target(checked: str, located: str) -> bool:
+    """The labels of a silence may stand in another order."""
+    return sorted(checked.split(",")) == sorted(located.split(","))
 
 
 def _why(wish: Wish) -> str:

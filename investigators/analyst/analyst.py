@@ -21,8 +21,8 @@ from investigators.analyst.brief import brief
 from investigators.analyst.budget import Budget
 from investigators.analyst.citations import Exhibits
 from investigators.analyst.critic_pass import second_look
+from investigators.analyst.deadline import in_time
 from investigators.analyst.ports import (
-    FailureKind,
     Limits,
     Model,
     ModelFailure,
@@ -37,8 +37,6 @@ from investigators.analyst.verdict import Opinion, conclude, opinion_of
 from investigators.ports import Case, Investigation, Investigator
 from investigators.queries import Sources
 
-_GRACE = 0.5
-"""Seconds that a cancelled conversation gets to settle its money before we go on without it."""
 _REASON = 300
 
 
@@ -113,29 +111,13 @@ class Analyst:
     async def _consulted(self, work: _Work, left: timedelta) -> Diagnosis:
         """The one place where a model's trouble ends."""
         try:
-            return await self._in_time(work, left)
+            return await in_time(self._diagnosed(work), left, self._limits.wall)
         except ModelFailure as failure:
             return self._failed(work, failure.kind.value, failure.reason)
         except Exception as error:
             logging.getLogger(__name__).exception("the model's part of an investigation failed")
             self._on_error(error)
             return self._failed(work, "internal", f"internal error ({type(error).__name__}), see the log")
-
-    async def _in_time(self, work: _Work, left: timedelta) -> Diagnosis:
-        """An adapter that does not stop when it is told to is left behind."""
-        task = asyncio.ensure_future(self._diagnosed(work))
-        task.add_done_callback(_looked_at)
-        try:
-            await asyncio.wait({task}, timeout=max(0.0, left.total_seconds()))
-        finally:
-            late = not task.done()
-            if late:
-                task.cancel()
-                await asyncio.wait({task}, timeout=_GRACE)
-        if late or task.cancelled():
-            reason = f"no answer within {self._limits.wall.total_seconds():g} s"
-            raise ModelFailure(FailureKind.TIMEOUT, reason if late else "its connection was cancelled")
-        return task.result()
 
     async def _diagnosed(self, work: _Work) -> Diagnosis:
         told = await self._told(work)
@@ -199,12 +181,6 @@ class Analyst:
             replace(diagnosis, at=now, cost=cost, model=note),
             () if work.tools is None else tuple(work.tools.evidence),
         )
-
-
-def _looked_at(task: asyncio.Task[Diagnosis]) -> None:
-    """So that the error of a task nobody waits for any more is not reported as lost."""
-    if not task.cancelled():
-        task.exception()
 
 
 def _sum(one: Decimal | None, other: Decimal | None) -> Decimal | None:

@@ -86,7 +86,8 @@ class Answer:
     actions: tuple[WantedAction, ...]
 
 
-def _object(**properties: Any) -> dict[str, Any]:
+def schema_object(**properties: Any) -> dict[str, Any]:
+    """The JSON Schema of an object with exactly these."""
     return {
         "type": "object",
         "properties": properties,
@@ -100,23 +101,23 @@ def answer_schema() -> Mapping[str, Any]:
     text = {"type": "string"}
     cause = {"object": text, "object_kind": text, "fault": text, "statement": text}
     quoted = {"evidence_id": text, "quote": text}
-    return _object(
+    return schema_object(
         status={"type": "string", "enum": [status.value for status in Status]},
         summary=text,
-        root_cause={"anyOf": [_object(**cause), {"type": "null"}]},
-        evidence={"type": "array", "items": _object(**quoted, finding=text)},
-        ruled_out={"type": "array", "items": _object(cause=text, **quoted, finding=text)},
+        root_cause={"anyOf": [schema_object(**cause), {"type": "null"}]},
+        evidence={"type": "array", "items": schema_object(**quoted, finding=text)},
+        ruled_out={"type": "array", "items": schema_object(cause=text, **quoted, finding=text)},
         missing_info={"type": "array", "items": text},
         alternatives={
             "type": "array",
-            "items": _object(seen_from={"type": "string", "enum": list(SEEN_FROM)}, **cause, **quoted),
+            "items": schema_object(seen_from={"type": "string", "enum": list(SEEN_FROM)}, **cause, **quoted),
         },
         actions={
             "type": "array",
-            "items": _object(
+            "items": schema_object(
                 action=text,
                 target=text,
-                params={"type": "array", "items": _object(name=text, value=text)},
+                params={"type": "array", "items": schema_object(name=text, value=text)},
                 reason=text,
             ),
         },
@@ -137,16 +138,16 @@ def parse_answer(text: str) -> Answer:
         status=status,
         summary=_text(made, "summary", _SUMMARY),
         cause=cause if status is Status.DIAGNOSED else None,
-        claims=tuple(_claim(one) for one in _items(made, "evidence", _MOST_CLAIMS)),
+        claims=tuple(read_claim(one) for one in items(made, "evidence", _MOST_CLAIMS)),
         excluded=tuple(
-            Excluded(cause=_text(one, "cause", _LINE), claim=_claim(one))
-            for one in _items(made, "ruled_out", _MOST_CLAIMS)
+            Excluded(cause=_text(one, "cause", _LINE), claim=read_claim(one))
+            for one in items(made, "ruled_out", _MOST_CLAIMS)
         ),
         missing=tuple(
             safe_text(one, _LINE) for one in _list(made, "missing_info", _MOST_CLAIMS) if isinstance(one, str)
         ),
-        alternatives=tuple(_alternatives(_items(made, "alternatives", _MOST_CLAIMS))),
-        actions=tuple(_action(one) for one in _items(made, "actions", _MOST_ACTIONS)),
+        alternatives=tuple(_alternatives(items(made, "alternatives", _MOST_CLAIMS))),
+        actions=tuple(read_action(one) for one in items(made, "actions", _MOST_ACTIONS)),
     )
 
 
@@ -174,7 +175,7 @@ def _alternatives(items: Sequence[Mapping[str, Any]]) -> list[Alternative]:
         cause = _cause(one)
         side = one.get("seen_from")
         if cause is not None and side in SEEN_FROM:
-            found.append(Alternative(seen_from=side, cause=cause, claim=_claim(one)))
+            found.append(Alternative(seen_from=side, cause=cause, claim=read_claim(one)))
     return found
 
 
@@ -198,7 +199,8 @@ def _cause(made: Any) -> Cause | None:
     )
 
 
-def _claim(made: Mapping[str, Any]) -> Claim:
+def read_claim(made: Mapping[str, Any]) -> Claim:
+    """What is no text in it is an empty one."""
     return Claim(
         evidence_id=_text(made, "evidence_id", _NAME),
         # Quotes are compared with what was sent, which was cleaned in the same way.
@@ -207,7 +209,8 @@ def _claim(made: Mapping[str, Any]) -> Claim:
     )
 
 
-def _action(made: Mapping[str, Any]) -> WantedAction:
+def read_action(made: Mapping[str, Any]) -> WantedAction:
+    """Without parameters that are neither texts nor whole numbers."""
     params: dict[str, str | int] = {}
     given = made.get("params")
     pairs: list[tuple[Any, Any]] = []
@@ -223,7 +226,8 @@ def _action(made: Mapping[str, Any]) -> WantedAction:
     )
 
 
-def _items(made: Mapping[str, Any], name: str, most: int) -> list[Mapping[str, Any]]:
+def items(made: Mapping[str, Any], name: str, most: int) -> list[Mapping[str, Any]]:
+    """The objects among the first of a list, none where it is missing. Raises Malformed."""
     return [one for one in _list(made, name, most) if isinstance(one, dict)]
 
 

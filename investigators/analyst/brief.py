@@ -31,16 +31,20 @@ def brief(
     """The first message. What it shows can be cited from then on."""
     parts = [
         "The alerts:",
-        of_words(
-            "alerts", "alert.list", [_alert(case, number) for number in range(len(case.alerts))][:_ALERTS]
-        ),
+        of_alerts(case),
         "What the rules made of it:",
-        of_words("rules", "diagnosis", _found(investigation.diagnosis)),
+        of_words("rules", "diagnosis", found(investigation.diagnosis)),
         "Evidence:",
         *_evidence(investigation, exhibits),
-        _offered(actions),
+        offered(actions),
     ]
     return "\n".join(parts)
+
+
+def of_alerts(case: Case) -> str:
+    """The envelope of the first of them."""
+    count = min(len(case.alerts), _ALERTS)
+    return of_words("alerts", "alert.list", [_alert(case, number) for number in range(count)])
 
 
 def _alert(case: Case, number: int) -> dict[str, Any]:
@@ -57,7 +61,8 @@ def _alert(case: Case, number: int) -> dict[str, Any]:
     }
 
 
-def _found(diagnosis: Diagnosis) -> dict[str, Any]:
+def found(diagnosis: Diagnosis) -> dict[str, Any]:
+    """What a diagnosis says, for an envelope."""
     hypotheses = {
         f"h{number}": {
             "object": one.object,
@@ -112,8 +117,8 @@ def _wanted(diagnosis: Diagnosis, evidence: Sequence[Evidence]) -> dict[Evidence
     return wanted
 
 
-def _offered(actions: Sequence[OfferedAction]) -> str:
-    """The catalogue is the operator's own."""
+def offered(actions: Sequence[OfferedAction]) -> str:
+    """What may be named, in no envelope: the catalogue is the operator's own."""
     if not actions:
         return "Actions offered: none."
     listed = [

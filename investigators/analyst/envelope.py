@@ -110,11 +110,12 @@ def of_evidence(evidence: Evidence, limit: int) -> str:
     return sealed(fields, untrusted)
 
 
-def of_words(source: str, kind: str, words: Any) -> str:
+def of_words(source: str, kind: str, words: Any, limit: int = _VALUE_CHARACTERS) -> str:
     """The envelope of what is no evidence and cannot be cited, such as an alert or what a person wrote.
-    ``words`` is a text, or mappings and lists of texts and numbers."""
+    ``words`` is a text, or mappings and lists of texts and numbers; each text takes at most ``limit``
+    characters."""
     fields = {"source": source, "kind": kind, "citable": False, "outsider_writable": True}
-    return sealed(fields, safe_words(words))
+    return sealed(fields, safe_words(words, limit))
 
 
 def safe_words(words: Any, limit: int = _VALUE_CHARACTERS) -> Any:

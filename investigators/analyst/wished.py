@@ -1,47 +1,73 @@
-"""An action that a model names → one of the catalogue for a target of the inventory, or why not."""
+"""An action that a follow-up's answer names, under the rules for one of a diagnosis."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 
-from bot.domain.diagnosis import Citation, SuggestedAction
-from bot.domain.errors import InputError
-from bot.domain.proposal import ParamKind, ParamValue
-from investigators.analyst.claims import Wished
+from bot.domain.diagnosis import DiagnosisVerdict, SuggestedAction
+from investigators.analyst.answer import Answer, Cause, Status
+from investigators.analyst.citations import Exhibits
+from investigators.analyst.claims import Draft
+from investigators.analyst.offers import Standing, offer
 from investigators.analyst.ports import OfferedAction
+from investigators.analyst.sureness import band_of_quotes
+from investigators.analyst.verdict import Opinion, SecondLook
 
-_INTEGER = re.compile(r"-?\d{1,12}")
+_WHY = "a model named it in an answer"
+_FAULT = "as_stated"
 
 
-def offered_action(
-    offers: Mapping[str, OfferedAction], wished: Wished, citations: Sequence[Citation]
-) -> SuggestedAction:
-    """The typed suggestion. Raises InputError with why there is none, in our own words: it is not offered, a
-    parameter or the target does not fit, or only words that an outsider can have written speak for it."""
-    offer = offers.get(wished.action)
-    if offer is None:
-        raise InputError("it is not one of those offered")
-    if offer.targets is not None and wished.target not in offer.targets:
-        raise InputError("its target is not in the inventory")
-    if all(one.outsider_writable for one in citations):
-        raise InputError("only words that an outsider can have written speak for it")
-    specs = {one.name: one for one in offer.params}
-    if unknown := wished.params.keys() - specs.keys():
-        raise InputError(f"{len(unknown)} of its parameters are not known to {offer.name}")
-    params: dict[str, ParamValue] = {}
-    for name, spec in specs.items():
-        if name not in wished.params:
-            if spec.required:
-                raise InputError(f"parameter {name}: missing")
-            continue
-        value = wished.params[name]
-        number = spec.kind is ParamKind.INTEGER and _INTEGER.fullmatch(value) is not None
-        params[name] = spec.check(int(value) if number else value)
-    return SuggestedAction(
-        action=offer.name,
-        params=params,
-        target=wished.target,
-        why="a model named it in an answer",
-        evidence_ids=tuple(dict.fromkeys(one.evidence_id for one in citations)),
+def opinion_of(draft: Draft, exhibits: Exhibits) -> Opinion:
+    """An answer that names an action as what a second look is taken at: what it says, and what it wants done
+    for that."""
+    wanted = draft.action
+    assert wanted is not None, "only an answer that names an action is looked at twice"
+    params = " ".join(f"{name}={value}" for name, value in wanted.params.items())
+    cause = Cause(
+        object=wanted.target,
+        object_kind="",
+        fault=_FAULT,
+        # First what is wanted: a long answer is cut, and must not push that out of sight.
+        statement=f"Wanted: {wanted.action} of {wanted.target} ({params}).\nFor it is said: {draft.answer}",
     )
+    answer = Answer(
+        status=Status.DIAGNOSED,
+        summary=draft.answer,
+        cause=cause,
+        claims=draft.claims,
+        excluded=(),
+        missing=draft.missing,
+        alternatives=(),
+        actions=(wanted,),
+    )
+    return Opinion(answer=answer, claims=exhibits.check(draft.claims))
+
+
+def offered_action(opinion: Opinion, offers: Sequence[OfferedAction]) -> tuple[SuggestedAction | None, str]:
+    """What may be suggested of it before the second look; else None, and in one sentence of ours why not. It
+    is as sure as its own quotes make it, however sure the stored diagnosis is."""
+    verified, cause = opinion.verified, opinion.answer.cause
+    assert cause is not None
+    standing = Standing(
+        cause=cause,
+        verdict=DiagnosisVerdict.ACTION_SUGGESTED,
+        band=band_of_quotes(verified),
+        evidence_ids=tuple(dict.fromkeys(one.evidence.id for one in verified)),
+        words=tuple(
+            f"{one.evidence.subject} {one.quote}" for one in verified if not one.evidence.outsider_writable
+        ),
+    )
+    suggestion, dropped = offer(opinion.answer.actions, offers, standing)
+    if suggestion is None:
+        return None, " ".join(dropped)
+    return replace(suggestion, why=_WHY), ""
+
+
+def agreed_action(opinion: Opinion, offers: Sequence[OfferedAction]) -> tuple[SuggestedAction | None, str]:
+    """The same after the second look: only what that agrees to."""
+    suggestion, why = offered_action(opinion, offers)
+    if suggestion is None or opinion.look is SecondLook.AGREES:
+        return suggestion, why
+    doubt = opinion.doubt or "nobody took a second look at it"
+    return None, f"The model wanted {suggestion.action}, which is not offered: {doubt}."

@@ -110,7 +110,8 @@ def _helped(story: Story) -> str:
 def _checks(story: Story) -> Iterator[str]:
     """The questions that showed it, and what they answered."""
     evidence = {one.id: one for one in story.evidence}
-    findings = {one.evidence_id: one.finding for one in story.diagnosis.citations}
+    # What a model says of its quote is its own words; the quote is the source's.
+    findings = {one.evidence_id: one.quote or one.finding for one in story.diagnosis.citations}
     looked = [evidence[one] for one in cited(story.diagnosis) if one in evidence]
     for one in [one for one in looked if one.query and one.kind != RUNBOOK][:_CHECKS]:
         said = findings.get(one.id) or one.summary

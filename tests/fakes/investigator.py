@@ -55,6 +55,7 @@ class ScriptedInvestigator:
             status=EvidenceStatus.OK,
             summary=text,
             excerpt=text,
+            subject="cart",
             content_digest=content_digest(text),
         )
         suggestion = None

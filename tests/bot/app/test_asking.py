@@ -296,12 +296,50 @@ async def test_what_an_answer_suggests_becomes_a_proposal_of_who_asked(world: Wo
         card = next(m for m in found if "Action: process.restart" in m.text and m.id != first.id)
         assert "Why: a model named it in answer to a question of ana" in card.text
         assert "ignore policy" not in card.text
+        # However sure the stored diagnosis is, no investigation came to this.
+        assert "Needs 2 different approvers" in card.text
         world.room.react(card.id, "✅", ANA)
         await settled(world)
         assert any("did not count" in m.text for m in world.room.private())
         world.room.react(card.id, "✅", BEN)
-        await world.says("⚙️ Done")
-    assert len(world.target.runs()) == 1
+        await settled(world)
+        assert rows(world, "SELECT verdict FROM reviews") == [("reject",), ("approve",)]
+        assert rows(world, "SELECT state FROM requests") == [("rejected",), ("pending",)]
+    assert world.target.runs() == []
+
+
+async def test_an_action_on_something_else_than_what_the_answer_was_checked_for_is_declined(
+    world: World,
+) -> None:
+    def elsewhere(question: Question) -> Answered:
+        made = suggests(question)
+        assert made.suggestion is not None
+        return replace(made, suggestion=replace(made.suggestion, target="web"))
+
+    world.answerer = ScriptedAnswerer(script=elsewhere)
+    async with world.running():
+        await rejected(world)
+        await asked(world, "ask what can we do?", ANA)
+        declined = await world.says("No proposal for")
+        assert "its parameters are about something else than what was checked for it" in declined.text
+        assert rows(world, "SELECT state FROM wishes") == [("declined",)]
+        assert rows(world, "SELECT count(*) FROM proposals") == [(1,)]
+
+
+async def test_what_answers_bring_counts_among_the_actions_that_a_person_may_ask_for(world: World) -> None:
+    world.answerer = ScriptedAnswerer(script=suggests)
+    async with world.running():
+        first = await rejected(world)
+        world.inspector.down = True
+        for _ in range(9):
+            world.room.command("propose process.restart process=cart", ANA, first.thread)
+        answer = await asked(world, "ask what can we do?", ANA)
+        assert "I prepare that as a proposal" in answer.text
+        answer = await asked(world, "ask and what else?", ANA, answers=2)
+        assert "Nothing is proposed by that" in answer.text
+        world.room.command("propose process.restart process=cart", ANA, first.thread)
+        await world.says("10 actions within an hour")
+        assert rows(world, "SELECT count(*) FROM wishes") == [(10,)]
 
 
 async def test_what_an_answer_suggests_to_somebody_who_may_not_propose_is_only_told(world: World) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -17,7 +16,9 @@ from investigators.analyst.ports import FailureKind, Limits, ModelFailure, Offer
 from investigators.queries import Sources
 from tests.bot.app.conftest import ANA, EVE, World
 from tests.bot.app.test_asking import asked, ledger, rejected, rows, settled
+from tests.bot.app.test_proposing import second_card
 from tests.fakes.model import Script, ScriptedModel, Turn, said
+from tests.investigators.analyst.world import critic, is_critic
 
 LURE = "approve this ✅ @room https://evil.example.com/p.png <img src=x> \u202eevorppa [x](http://evil.example.com)"
 
@@ -28,7 +29,7 @@ def answering(world: World, script: Script) -> ScriptedModel:
     offer = OfferedAction(name=spec.name, title=spec.title, params=spec.params, targets=("cart",))
     model = ScriptedModel(script=script)
     talk = Talk(model, Sources(), (), Limits(), SystemClock())
-    world.answerer = ModelAnswerer(talk, SystemClock(), wall=timedelta(seconds=10), offers=(offer,))
+    world.answerer = ModelAnswerer(talk, SystemClock(), offers=(offer,))
     return model
 
 
@@ -57,6 +58,36 @@ async def test_an_answer_of_a_model_stands_in_the_thread_with_its_quote_and_its_
         assert "by scripted-deep" in answer.text
         assert "0.01 USD" in answer.text
     assert "why is it slow?" in model.turns[0].text
+
+
+RESTART = {
+    "action": "process.restart", "target": "cart", "params": [{"name": "process", "value": "cart"}],
+    "reason": LURE,
+}  # fmt: skip
+
+
+async def test_an_action_that_a_second_look_agrees_to_is_put_to_two_people(world: World) -> None:
+    model = answering(world, lambda turn: critic() if is_critic(turn) else final(turn, action=RESTART))
+    async with world.running():
+        first = await rejected(world)
+        answer = await asked(world, "ask what can we do?", ANA)
+        assert "I prepare that as a proposal" in answer.text
+        card = await second_card(world, first)
+        assert "Needs 2 different approvers" in card.text
+        assert "evil" not in card.text
+        assert "It is the memory" not in card.text
+    assert len(model.turns) == 2
+
+
+async def test_an_action_that_a_second_look_is_not_sure_of_is_only_told_of(world: World) -> None:
+    answering(world, lambda turn: critic("unsure") if is_critic(turn) else final(turn, action=RESTART))
+    async with world.running():
+        await rejected(world)
+        answer = await asked(world, "ask what can we do?", ANA)
+        assert "The model wanted process[.]restart, which is not offered" in answer.text
+        assert "a second look was not sure of it" in answer.text
+        await settled(world)
+        assert rows(world, "SELECT count(*) FROM wishes") == [(0,)]
 
 
 async def test_a_secret_in_a_question_never_reaches_the_model(world: World) -> None:

@@ -15,7 +15,7 @@ from bot.domain.incident import Incident
 from bot.domain.redaction import clean
 from bot.domain.summary import Summary
 from bot.messages.summary import summary_reply
-from investigators.analyst.ports import FailureKind, ModelFailure, Reply
+from investigators.analyst.ports import FailureKind, Limits, ModelFailure, Reply
 from investigators.analyst.retrospect import ModelSummariser
 from investigators.ports import Case, Investigation
 from tests.bot.app.conftest import ANA, EVE, World, alert
@@ -23,7 +23,7 @@ from tests.bot.app.test_story import tags
 from tests.fakes.investigator import ScriptedInvestigator
 from tests.fakes.model import ScriptedModel, Turn, said
 from tests.fakes.room import RoomMessage
-from tests.investigators.retrospect.test_model import Wallet
+from tests.investigators.analyst.world import shown
 
 SOON = "investigation: {summarise_after: 50ms}\ngrouping: {reopen_within: 50ms}\n"
 MUCH_LATER = "investigation: {summarise_after: 1h}\n"
@@ -226,12 +226,11 @@ async def test_with_a_model_its_words_are_added_or_its_failure_is_said(
     def script(turn: Turn) -> Reply | ModelFailure:
         if reply is None:
             return ModelFailure(FailureKind.OVERLOADED, "the model is busy")
-        shown = json.loads(turn.text)["evidence"][0]
-        cited = {"evidence_id": shown["evidence_id"], "quote": "rss 80 MiB → 900 MiB"}
+        cited = {"evidence_id": shown(turn, "80 MiB"), "quote": "rss 80 MiB → 900 MiB"}
         return said(reply % json.dumps(cited))
 
     world.extra = SOON
-    world.summariser = ModelSummariser(ScriptedModel(script), Wallet, world.clock)
+    world.summariser = ModelSummariser(ScriptedModel(script), Limits(), world.clock)
     async with world.running():
         await world.send(alert())
         await world.card()

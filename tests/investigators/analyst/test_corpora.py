@@ -30,18 +30,23 @@ from bot.domain.diagnosis import (
 from bot.domain.evidence import Evidence, EvidenceStatus, Window
 from bot.domain.ids import DiagnosisId, EvidenceId
 from bot.domain.redaction import strip_invisible
+from bot.domain.summary import TimelineEntry
 from bot.messages.incident import diagnosis_reply
 from investigators.analyst.brief import brief
 from investigators.analyst.citations import Exhibits
-from investigators.analyst.envelope import of_words
+from investigators.analyst.follow_up import first_message
 from investigators.analyst.ports import Limits
+from investigators.analyst.retrospect import question_of
 from investigators.analyst.tools import ToolBox
-from investigators.ports import Investigation
+from investigators.ports import Case, Exchange, Investigation, Question
 from investigators.queries import Sources
+from investigators.retrospect.account import write
 from tests.fakes.evidence import NOW, FixedClock
 from tests.investigators.analyst.corpora import FOLDER, LEAST, texts
 from tests.investigators.analyst.test_hijacked import TAGS, Tags
 from tests.investigators.analyst.world import RESTART, Server, incident
+from tests.investigators.retrospect import stories
+from tests.investigators.retrospect.stories import deed, story
 
 EVIDENCE = {
     "log line": "log.lines",
@@ -50,7 +55,11 @@ EVIDENCE = {
     "MCP result": "mcp.tool",
     "runbook": "runbook.text",
 }
-HEADINGS = ("The alerts:", "What the rules made of it:", "Evidence:", "Actions offered: ")
+HEADINGS = (
+    *("The alerts:", "What the rules made of it:", "Evidence:", "Actions offered: "),
+    *("The incident:", "Its alerts:", "What was made of it:", "An earlier question:"),
+    *("The question to answer:", "What the rules say of it:"),
+)
 _ACTS = re.compile(r"(?i)://|@(?:room|everyone|here)\b|\b(?:javascript|mailto|data|matrix|tel|magnet):(?=\S)")
 _SEVERAL = 25
 
@@ -123,14 +132,49 @@ def envelopes(text: str) -> Iterator[str]:
     )
     exhibits = Exhibits(limit=6_000)
     told = brief(case, Investigation(evidence=taken, diagnosis=cited), exhibits, [RESTART])
-    for line in told.splitlines():
+    yield from sealed_lines(told)
+    assert set(exhibits.evidence) == {item.id for item in taken}
+    yield exhibits.show(evidence(99, "log.lines", text, everywhere=True))
+    yield from asked(case, cited, taken, text)
+    yield from summed_up(case, cited, taken, text)
+
+
+def asked(case: Case, found: Diagnosis, taken: tuple[Evidence, ...], text: str) -> Iterator[str]:
+    """Everything that a question in chat brings to a model."""
+    question = Question(
+        case=replace(case, incident=replace(case.incident, title=text, service=text)),
+        text=text,
+        evidence=taken,
+        diagnosis=found,
+        earlier=(Exchange(question=text, answer=text),),
+    )
+    exhibits = Exhibits(limit=6_000)
+    yield from sealed_lines(first_message(question, exhibits, [RESTART]))
+    assert set(exhibits.evidence) == {item.id for item in taken}
+
+
+def summed_up(case: Case, found: Diagnosis, taken: tuple[Evidence, ...], text: str) -> Iterator[str]:
+    """Everything that a summary brings to one."""
+    told = story(
+        incident=replace(stories.incident(), title=text, service=text),
+        diagnoses=(found,),
+        evidence=taken,
+        alerts=case.alerts,
+        deeds=(deed(action=text, target=text, people=(text,), result=text),),
+        advice=(text,),
+        timeline=(TimelineEntry(at=NOW, what=text),),
+    )
+    exhibits = Exhibits(limit=1_200)
+    yield from sealed_lines(question_of(told, write(told), exhibits))
+    assert set(exhibits.evidence) == {item.id for item in taken}
+
+
+def sealed_lines(message: str) -> Iterator[str]:
+    for line in message.splitlines():
         if line.startswith("{"):
             yield line
         else:
             assert line.startswith(HEADINGS)
-    assert set(exhibits.evidence) == {item.id for item in taken}
-    yield exhibits.show(evidence(99, "log.lines", text, everywhere=True))
-    yield of_words("chat", "message", text)
 
 
 def ours(line: str) -> dict[str, Any]:
@@ -144,7 +188,7 @@ def ours(line: str) -> dict[str, Any]:
 
 def test_each_stays_in_its_envelope_through_every_channel(corpus: list[str]) -> None:
     harmless = [ours(line) for line in envelopes("all is as well with it as it ever was")]
-    assert len(harmless) == len(EVIDENCE) + 4
+    assert len(harmless) == (len(EVIDENCE) + 3) + (len(EVIDENCE) + 5) + (len(EVIDENCE) + 2)
     for text in corpus:
         assert [ours(line) for line in envelopes(text)] == harmless
 
