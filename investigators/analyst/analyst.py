@@ -21,6 +21,7 @@ from investigators.analyst.brief import brief
 from investigators.analyst.budget import Budget
 from investigators.analyst.citations import Exhibits
 from investigators.analyst.critic_pass import second_look
+from investigators.analyst.machines import machines_beside
 from investigators.analyst.offers import scope_of
 from investigators.analyst.ports import (
     FailureKind,
@@ -162,6 +163,7 @@ class Analyst:
             self._limits,
             self._clock,
             self._pool,
+            machines_beside(work.case, self._sources.hosts, work.rules.evidence),
         )
         return await thorough(
             self._model,
