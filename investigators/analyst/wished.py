@@ -28,7 +28,8 @@ def opinion_of(draft: Draft, exhibits: Exhibits) -> Opinion:
         object=wanted.target,
         object_kind="",
         fault=_FAULT,
-        statement=f"{draft.answer}\nWanted for that: {wanted.action} of {wanted.target} ({params})",
+        # First what is wanted: a long answer is cut, and must not push that out of sight.
+        statement=f"Wanted: {wanted.action} of {wanted.target} ({params}).\nFor it is said: {draft.answer}",
     )
     answer = Answer(
         status=Status.DIAGNOSED,

@@ -353,7 +353,13 @@ async def test_an_action_that_is_offered_is_suggested_with_its_evidence() -> Non
     assert "it helps" not in answer.suggestion.why
     assert answer.cost.usd == Decimal("0.02")
     assert is_critic(model.turns[1])
-    assert "Wanted for that: process.restart of cart" in model.turns[1].text
+    assert "Wanted: process.restart of cart" in model.turns[1].text
+
+
+async def test_a_long_answer_hides_no_action_from_the_second_look() -> None:
+    model = scripted(answer_text(answer="all is well " * 200, action=RESTART, evidence=[GROWS]), critic())
+    await ask(model)
+    assert "Wanted: process.restart of cart (process=cart grace=5)" in model.turns[1].text
 
 
 @pytest.mark.parametrize(
