@@ -15,7 +15,7 @@ MAX_ENTITIES = 5
 """Things of one incident that are looked at one by one; the rest are counted."""
 
 _NAMING = ("service", "service_name", "app", "application", "deployment", "pod", "container")
-_HOST_LABELS = ("instance", "node", "host", "hostname", "nodename")
+HOST_LABELS = ("instance", "node", "host", "hostname", "nodename")
 _HOST_METRIC = re.compile(r"\bnode_[a-z]")
 
 
@@ -142,7 +142,7 @@ def _entity(
 
 
 def _host(labels: Mapping[str, str]) -> str | None:
-    return next((bare_host(labels[label]) for label in _HOST_LABELS if labels.get(label)), None)
+    return next((bare_host(labels[label]) for label in HOST_LABELS if labels.get(label)), None)
 
 
 def _selectors(labels: Mapping[str, str]) -> tuple[Matcher, ...]:

@@ -74,4 +74,6 @@ class Asked:
             status=status,
             link=self.link,
             manual=self.manual,
+            # Why it failed is told in the words of the server.
+            outsider_writable=status is EvidenceStatus.FAILED,
         )

@@ -86,8 +86,10 @@ def nothing(
     status: EvidenceStatus,
     link: str | None = None,
     manual: str | None = None,
+    outsider_writable: bool = False,
 ) -> Evidence:
-    """``empty``: the source looked and there was nothing. ``failed``: we do not know."""
+    """``empty``: the source looked and there was nothing. ``failed``: we do not know. ``outsider_writable``
+    where the reason holds words of whoever was asked, such as those of an error."""
     reason = clean(reason, limit=_REASON_LIMIT)
     return Evidence(
         id=EvidenceId(new_id("ev")),
@@ -103,6 +105,7 @@ def nothing(
         link=link,
         reason=reason,
         manual=manual,
+        outsider_writable=outsider_writable,
     )
 
 

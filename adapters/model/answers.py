@@ -25,16 +25,20 @@ def told_schema(schema: Mapping[str, Any]) -> str:
 def extracted(text: str) -> str:
     """The first JSON object in ``text`` that is not within another, as it stands there; ``text`` itself
     where there is none. Whether it keeps to the schema is for whoever reads it."""
-    decoder = json.JSONDecoder()
+    # Only where it ends is of interest, so no number is made of digits: one of thousands has no value.
+    decoder = json.JSONDecoder(parse_int=len, parse_float=len)
     start = text.find("{")
     for _ in range(_MOST_STARTS):
         if start < 0:
             break
         try:
             _, end = decoder.raw_decode(text, start)
-        except (ValueError, RecursionError):
-            start = text.find("{", start + 1)
+        except json.JSONDecodeError as error:
+            # On from where it broke off, not from its beginning: each character is read once.
+            start = text.find("{", max(start + 1, error.pos))
             continue
+        except RecursionError:
+            break
         return text[start:end]
     return text
 

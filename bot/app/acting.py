@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import aiohttp
@@ -20,9 +20,19 @@ from approvals.policy import PolicyGuard
 from approvals.ports import Executor, Inspector
 from bot.app.seams import Seams
 from bot.domain.errors import ConfigError
+from bot.domain.proposal import ActionSpec, ParamSpec
 from config.loader import process_environment
 from config.schema import AlertmanagerTarget, Config
-from investigators.analyst.ports import OfferedAction
+from investigators.analyst.ports import OfferedAction, ParamRole
+
+_ROLES: Mapping[tuple[str, str], ParamRole] = {
+    ("alertmanager.silence", "matchers"): ParamRole.LABELS,
+    ("alertmanager.silence", "comment"): ParamRole.PROSE,
+}
+_MOST: Mapping[tuple[str, str], tuple[int, str]] = {
+    ("alertmanager.silence", "duration_minutes"): (120, "how long, from 1 minute to 120 (two hours)"),
+}
+"""What a model may ask for at most, where a person may ask for more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,12 +126,26 @@ def offered_actions(config: Config, seams: Seams) -> tuple[OfferedAction, ...]:
     catalogue = builtin_catalogue()
     undoing = {spec.compensating for spec in catalogue.values()}
     return tuple(
-        OfferedAction(
-            name=spec.name, title=spec.title, params=spec.params, targets=inventory.get(spec.executor)
-        )
+        offered(spec, inventory.get(spec.executor))
         for spec in catalogue.values()
         if spec.executor in configured and spec.name not in undoing
     )
+
+
+def offered(spec: ActionSpec, targets: tuple[str, ...] | None = None) -> OfferedAction:
+    """One entry of the catalogue as a model may name it."""
+    return OfferedAction(
+        name=spec.name,
+        title=spec.title,
+        params=tuple(_narrowed(spec.name, one) for one in spec.params),
+        targets=targets,
+        roles={one.name: role for one in spec.params if (role := _ROLES.get((spec.name, one.name)))},
+    )
+
+
+def _narrowed(action: str, param: ParamSpec) -> ParamSpec:
+    most = _MOST.get((action, param.name))
+    return param if most is None else replace(param, maximum=most[0], description=most[1])
 
 
 def _build_executors(config: Config, seams: Seams, session: aiohttp.ClientSession) -> Mapping[str, Executor]:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from bot.domain.errors import InputError
 from bot.domain.graph import Dependents
 from bot.domain.ids import Digest, EvidenceId, IncidentId, PersonId, ProposalId
+from bot.domain.redaction import visible
 
 ParamValue = str | int
 
@@ -34,7 +35,8 @@ class ParamKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParamSpec:
-    """One parameter. Text must match ``pattern`` from end to end; integers lie in the closed range."""
+    """One parameter. Text must match ``pattern`` from end to end and show each of its characters; integers
+    lie in the closed range."""
 
     name: str
     kind: ParamKind
@@ -54,6 +56,9 @@ class ParamSpec:
             return value
         if not isinstance(value, str) or re.fullmatch(self.pattern, value) is None:
             raise InputError(f"parameter {self.name}: must match {self.pattern}")
+        # The digest binds every character, and people approve what they see.
+        if visible(value) != value:
+            raise InputError(f"parameter {self.name}: must not hold characters that do not show")
         return value
 
 

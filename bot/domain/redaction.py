@@ -7,6 +7,7 @@ proportional to the text: a repetition is bounded, or cannot begin anew inside i
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -250,6 +251,14 @@ def may_hold_secret(*fields: Mapping[str, str]) -> bool:
     return _ANY_HINT.search(everything.lower()) is not None
 
 
+_HIDDEN = frozenset({"Cf", "Co", "Cs"})
+"""Formatting, private use, halves of pairs: categories of characters that show nothing or anything."""
+_BLANK = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
+)
+"""Without a shape, but of other categories: variation selectors and fillers carry hidden text."""
+
+
 def strip_invisible(text: str) -> str:
     """Remove ANSI sequences, control, zero-width, bidirectional and tag characters; keep tab and newline.
 
@@ -258,6 +267,16 @@ def strip_invisible(text: str) -> str:
     if text.isascii() and text.replace("\n", "").replace("\t", "").isprintable():
         return text
     return _LINE_ENDS.sub("\n", _INVISIBLE.sub("", _ANSI.sub("", text)))
+
+
+def visible(text: str) -> str:
+    """Also without whatever else shows nothing or anything: formatting characters, private use, variation
+    selectors, fillers."""
+    text = strip_invisible(text)
+    if text.isascii():
+        return text
+    text = _BLANK.sub("", text)
+    return "".join(letter for letter in text if unicodedata.category(letter) not in _HIDDEN)
 
 
 def clean(text: str, *, limit: int) -> str:

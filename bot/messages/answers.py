@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from bot.domain.diagnosis import Citation, ModelNote, ModelState, SuggestedAction
@@ -10,13 +9,12 @@ from bot.domain.incident import Incident, IncidentState
 from bot.domain.message import Block, Bullets, Message, Paragraph, Span, Tone, paragraph
 from bot.domain.proposal import ActionSpec
 from bot.domain.question import Answer, StoredQuestion, Wish, WishOrigin
-from bot.messages.words import STATE_WORDS, code, outside, price, short, span, strong
+from bot.messages.words import STATE_WORDS, code, inert, outside, price, short, span, strong
 
 _LINES = 12
 _CITED = 12
 _SAID = 1_500
 """Characters of what a model said that is not the answer."""
-_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_:/,=-]*")
 
 
 def question_received(incident: Incident, question: StoredQuestion) -> Message:
@@ -116,12 +114,12 @@ def _suggestion(incident: Incident, one: SuggestedAction, *, follows: bool) -> B
 
 
 def _call(action: str, params: Mapping[str, str | int], *, end: str = "") -> tuple[Span, ...]:
-    """As it is written in a command. A parameter may be a free text: what is not plain is made inert."""
+    """As it is written in a command. The action is one of the catalogue; a parameter may be any text."""
     spans = [code(action)]
     for name, value in sorted(params.items()):
         text = str(value)
         quoted = f'"{text}"' if any(char.isspace() for char in text) else text
-        spans += [code(f" {name}="), Span(text=quoted, code=True, untrusted=_PLAIN.fullmatch(text) is None)]
+        spans += [code(f" {name}="), inert(quoted)]
     return (*spans, code(end)) if end else tuple(spans)
 
 
@@ -146,7 +144,7 @@ def wish_received(incident: Incident, wish: Wish) -> Message:
 
 
 def unknown_action(action: str, nearest: str | None, known: Sequence[str]) -> Message:
-    spans = [span("I know no action "), Span(text=short(action), code=True, untrusted=True), span(". ")]
+    spans = [span("I know no action "), inert(short(action)), span(". ")]
     if nearest:
         spans += [span("Did you mean "), code(nearest), span("? ")]
     items = tuple((code(name),) for name in known)
@@ -187,7 +185,7 @@ def wish_declined(
     if rules:
         blocks.append(paragraph(f"rules: {', '.join(rules)}"))
     if command:
-        blocks.append(Paragraph(spans=(span("By hand: "), code(command))))
+        blocks.append(Paragraph(spans=(span("By hand: "), inert(command))))
     asked = "asks for" if wish.origin is WishOrigin.COMMAND else "was told of"
     return Message(
         title=f"No proposal for {incident.short_id} of what {wish.requested_by} {asked}",

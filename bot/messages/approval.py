@@ -16,7 +16,7 @@ from bot.domain.message import Block, Bullets, Fields, Message, Paragraph, Span,
 from bot.domain.outcome import Execution, ExecutionState, Outcome, OutcomeVerdict
 from bot.domain.proposal import Proposal
 from bot.messages.view import RequestView
-from bot.messages.words import clock_time, code, date_time, duration, outside, span, strong
+from bot.messages.words import clock_time, code, date_time, duration, inert, outside, span, strong
 
 _STATE_TITLES = {
     RequestState.PENDING: "✋ Approval needed",
@@ -103,13 +103,13 @@ def _action_pairs(proposal: Proposal) -> list[tuple[str, tuple[Span, ...]]]:
     covered = f" (not tried: {dry_run.uncovered})" if dry_run.uncovered else ""
     return [
         ("Action", (code(proposal.action.name),)),
-        ("Parameters", (code(params or "none"),)),
+        ("Parameters", (inert(params or "none"),)),
         (
             "Target",
             (
-                code(f"{proposal.target.kind} {proposal.target.name}"),
+                inert(f"{proposal.target.kind} {proposal.target.name}"),
                 span(" identity "),
-                code(proposal.target.uid),
+                inert(proposal.target.uid),
             ),
         ),
         ("Risk", (span(f"{proposal.risk.value} · blast radius {target.blast_radius}"),)),
@@ -172,7 +172,7 @@ def _execution_spans(execution: Execution) -> tuple[Span, ...]:
             return (
                 strong("It may or may not have run. It will not be run again. "),
                 span("Look: "),
-                code(execution.inspect),
+                inert(execution.inspect),
             )
         case _:
             result = execution.result

@@ -34,6 +34,7 @@ from bot.messages.words import (
     clock_time,
     code,
     duration,
+    inert,
     outside,
     span,
     strong,
@@ -206,7 +207,7 @@ def remediation_reply(remediation: Remediation, incident: Incident) -> Message |
     """Why there is no approval card, and what a person can do instead; None where a card follows."""
     reasons = tuple((outside(reason),) for reason in remediation.reasons)
     command = (
-        (Paragraph(spans=(span("By hand: "), code(remediation.command))),) if remediation.command else ()
+        (Paragraph(spans=(span("By hand: "), inert(remediation.command))),) if remediation.command else ()
     )
     match remediation.kind:
         case RemediationKind.NONE | RemediationKind.PROPOSED:

@@ -93,6 +93,11 @@ def code(text: str) -> Span:
     return Span(text=text, code=True)
 
 
+def inert(text: str) -> Span:
+    """As code, with values in it that somebody outside may have chosen: a person, a label, a model."""
+    return Span(text=text, code=True, untrusted=True)
+
+
 def outside(text: str) -> Span:
     """Text that somebody outside chose."""
     return Span(text=text, untrusted=True)

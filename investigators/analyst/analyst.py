@@ -22,6 +22,8 @@ from investigators.analyst.budget import Budget
 from investigators.analyst.citations import Exhibits
 from investigators.analyst.critic_pass import second_look
 from investigators.analyst.deadline import in_time
+from investigators.analyst.machines import machines_beside
+from investigators.analyst.offers import scope_of
 from investigators.analyst.ports import (
     Limits,
     Model,
@@ -33,7 +35,7 @@ from investigators.analyst.ports import (
 )
 from investigators.analyst.tiers import firing, tier_of
 from investigators.analyst.tools import ToolBox
-from investigators.analyst.verdict import Opinion, conclude, opinion_of
+from investigators.analyst.verdict import Opinion, conclude, opinion_of, would_rise
 from investigators.ports import Case, Investigation, Investigator
 from investigators.queries import Sources
 
@@ -125,7 +127,7 @@ class Analyst:
         if self._needs_second_look(work, opinion):
             opinion = await second_look(self._model, work.budget, opinion, work.exhibits)
         note = replace(self._note(work, ModelState.FAILED), kind=opinion.kind)
-        return conclude(work.rules.diagnosis, opinion, self._actions, note)
+        return conclude(work.rules.diagnosis, opinion, self._actions, note, scope_of(work.case))
 
     async def _told(self, work: _Work) -> Told:
         text = brief(work.case, work.rules, work.exhibits, self._actions)
@@ -143,6 +145,7 @@ class Analyst:
             self._limits,
             self._clock,
             self._pool,
+            machines_beside(work.case, self._sources.hosts, work.rules.evidence),
         )
         return await thorough(
             self._model,
@@ -156,7 +159,11 @@ class Analyst:
     def _needs_second_look(self, work: _Work, opinion: Opinion) -> bool:
         if opinion.answer.status is not Status.DIAGNOSED or not opinion.claims.sound:
             return False
-        return work.case.incident.severity is Severity.CRITICAL or bool(opinion.answer.actions)
+        if work.case.incident.severity is Severity.CRITICAL or opinion.answer.actions:
+            return True
+        rules = work.rules.diagnosis
+        # The rules' own action would wait for fewer doubts.
+        return rules.suggestion is not None and would_rise(rules, opinion)
 
     def _failed(self, work: _Work, kind: str, reason: str) -> Diagnosis:
         note = replace(self._note(work, ModelState.FAILED), kind=kind, reason=clean(reason, limit=_REASON))

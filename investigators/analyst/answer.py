@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -25,7 +25,7 @@ _MOST_PARAMS = 12
 _SUMMARY, _STATEMENT, _LINE, _NAME, _QUOTE = 1_500, 600, 300, 120, 800
 _OBJECT = re.compile(r"[^\s\x00-\x1f`<>\"']{1,120}")
 _FAULT = re.compile(r"[a-z][a-z0-9_]{1,60}")
-_FENCE = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL)
+_FENCE = "```"
 
 
 class Malformed(InputError):
@@ -155,11 +155,7 @@ def json_object(text: str) -> Mapping[str, Any]:
     """The one object that a text is or holds, fenced or between words. Raises Malformed."""
     if len(text) > _MOST_TEXT:
         raise Malformed("the answer is too long")
-    candidates = [text.strip(), *(match.strip() for match in _FENCE.findall(text))]
-    start, end = text.find("{"), text.rfind("}")
-    if 0 <= start < end:
-        candidates.append(text[start : end + 1])
-    for candidate in candidates:
+    for candidate in _candidates(text):
         try:
             made = json.loads(candidate)
         except (ValueError, RecursionError):
@@ -167,6 +163,18 @@ def json_object(text: str) -> Mapping[str, Any]:
         if isinstance(made, dict):
             return made
     raise Malformed("the answer is not one JSON object")
+
+
+def _candidates(text: str) -> Iterator[str]:
+    """The whole, what is fenced, what braces enclose. Found without a pattern: an answer may be made of
+    beginnings of fences, and it is read where everything else waits."""
+    yield text
+    # Between the first fence and the second, the third and the fourth.
+    for fenced in text.split(_FENCE)[1:-1:2]:
+        yield fenced.removeprefix("json")
+    start, end = text.find("{"), text.rfind("}")
+    if 0 <= start < end:
+        yield text[start : end + 1]
 
 
 def _alternatives(items: Sequence[Mapping[str, Any]]) -> list[Alternative]:

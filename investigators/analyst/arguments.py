@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.domain.errors import InputError
-from bot.domain.redaction import redact
-from investigators.analyst.envelope import visible
+from bot.domain.redaction import redact, visible
 
 NAME = r"[A-Za-z0-9_.:/@-]+"
 """Of services, pods, hosts, namespaces."""

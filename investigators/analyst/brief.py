@@ -12,7 +12,7 @@ from bot.domain.evidence import Evidence, FactVerdict
 from bot.domain.ids import EvidenceId
 from investigators.analyst.citations import Exhibits
 from investigators.analyst.envelope import of_words
-from investigators.analyst.ports import OfferedAction
+from investigators.analyst.ports import OfferedAction, ParamRole
 from investigators.ports import Case, Investigation
 
 _CHARACTERS = 48_000
@@ -22,6 +22,7 @@ _ALERTS = 10
 _HYPOTHESES = 6
 _FACTS = 30
 _TARGETS = 100
+_OF_ALERTS = "; labels of one firing alert of this incident, its alertname and what it is about among them"
 _OF_THE_ALERT = ("metric.expression", "metric.rules", "host.exits", "log.tail")
 
 
@@ -125,7 +126,11 @@ def offered(actions: Sequence[OfferedAction]) -> str:
         {
             "action": one.name,
             "title": one.title,
-            "params": {spec.name: spec.description for spec in one.params},
+            "params": {
+                spec.name: spec.description + _OF_ALERTS * (one.roles.get(spec.name) is ParamRole.LABELS)
+                for spec in one.params
+                if one.roles.get(spec.name) is not ParamRole.PROSE
+            },
             "targets": "as its parameters say" if one.targets is None else list(one.targets[:_TARGETS]),
         }
         for one in actions

@@ -12,10 +12,11 @@ from urllib.parse import urlsplit
 from bot.domain.errors import InputError
 from bot.domain.evidence import Window
 from investigators.analyst.arguments import Argument, Flag, Text, Texts, Whole, schema_of
+from investigators.analyst.machines import machines_of
 from investigators.analyst.ports import ToolSpec
-from investigators.analyst.promql import fabricates
+from investigators.analyst.promql import fabricates, refuse_beyond
 from investigators.calls import Call, host_call, metric_call, wide_call
-from investigators.entities import subjects_of
+from investigators.entities import bare_host, subjects_of
 from investigators.plan import ExpressionAsk, HostAsk, HostPart
 from investigators.ports import Case, HostQuery, HostSource, Matcher, MatchOp
 from investigators.queries import (
@@ -81,12 +82,13 @@ def window_of(case: Case, arguments: Mapping[str, Any]) -> Window:
     return Window(start=start, end=end if end > start else case.now)
 
 
-def tools_of(case: Case, sources: Sources) -> tuple[Tool, ...]:
-    """Only what some source can answer; sorted by name."""
+def tools_of(case: Case, sources: Sources, machines: frozenset[str] = frozenset()) -> tuple[Tool, ...]:
+    """Only what some source can answer; sorted by name. ``machines`` may be looked into beside those that the
+    alerts name."""
     subject = subject_of(case, sources)
     made = [*_metrics(case, sources, subject), *_hosts(case, sources.hosts, subject)]
     answered = frozenset(kind for source in sources.wide for kind in source.answers)
-    made += [tool for kind, tool in _wide(case, sources, subject) if kind in answered]
+    made += [tool for kind, tool in _wide(case, sources, subject, machines) if kind in answered]
     return tuple(sorted(made, key=lambda tool: tool.spec.name))
 
 
@@ -107,6 +109,7 @@ def _metrics(case: Case, sources: Sources, subject: str) -> list[Tool]:
     promql = Text(description="One PromQL expression.", longest=1_000, pattern=None, required=True)
 
     def ask(arguments: Mapping[str, Any], *, at_once: bool) -> list[Call]:
+        refuse_beyond(arguments["promql"], timedelta(minutes=DAY_MINUTES))
         window = window_of(case, arguments)
         if at_once:
             window = Window(start=window.end - timedelta(minutes=1), end=window.end)
@@ -164,7 +167,9 @@ def _hosts(case: Case, hosts: Sequence[HostSource], subject: str) -> list[Tool]:
     ]
 
 
-def _wide(case: Case, sources: Sources, subject: str) -> list[tuple[type[Query], Tool]]:
+def _wide(
+    case: Case, sources: Sources, subject: str, machines: frozenset[str]
+) -> list[tuple[type[Query], Tool]]:
     def asking(make: Callable[[Mapping[str, Any]], Query]) -> Build:
         def ask(arguments: Mapping[str, Any]) -> list[Call]:
             query = make(arguments)
@@ -262,12 +267,12 @@ def _wide(case: Case, sources: Sources, subject: str) -> list[tuple[type[Query],
         tool(
             SelectQuery,
             "osquery_select",
-            "One read-only SELECT on one host's osquery tables.",
+            "One read-only SELECT on the osquery tables of a host that the incident is about.",
             {
                 "host": Text(description="The host's name.", required=True),
                 "sql": Text(description="The SELECT.", longest=1_000, pattern=None, required=True),
             },
-            lambda a: SelectQuery(host=a["host"], sql=a["sql"]),
+            partial(_select_query, machines | machines_of(case, sources.hosts)),
             shapes=lambda _: True,
         ),
         tool(
@@ -306,6 +311,13 @@ def _wide(case: Case, sources: Sources, subject: str) -> list[tuple[type[Query],
             lambda a: SpanQuery(services=a.get("services", ()), limit=2_000),
         ),
     ]
+
+
+def _select_query(machines: frozenset[str], arguments: Mapping[str, Any]) -> SelectQuery:
+    host = bare_host(arguments["host"])
+    if host.lower() not in machines:
+        raise InputError("host must be one that the alerts name, or that the service graph puts beside those")
+    return SelectQuery(host=host, sql=arguments["sql"])
 
 
 def _log_query(arguments: Mapping[str, Any]) -> LogQuery:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from bot.domain.evidence import Evidence, EvidenceStatus
 from bot.domain.ids import EvidenceId
-from investigators.analyst.envelope import of_evidence, text_shown, visible
+from bot.domain.redaction import visible
+from investigators.analyst.envelope import of_evidence, text_shown
 
 LEAST_QUOTE = 12
 """Characters below which a quote stands everywhere, unless it is a line by itself."""

@@ -15,6 +15,7 @@ from investigators.analyst.budget import Budget
 from investigators.analyst.citations import Exhibits
 from investigators.analyst.critic_pass import second_look
 from investigators.analyst.deadline import in_time
+from investigators.analyst.machines import machines_beside
 from investigators.analyst.ports import Limits, Model, ModelFailure, Opening, Purse, ToolSource
 from investigators.analyst.tools import ToolBox
 from investigators.analyst.verdict import Opinion
@@ -85,9 +86,9 @@ class Talk:
         raises for a model that fails, and never takes much longer than the limits say."""
         limits = self._limits
         budget = Budget(limits, self._purse, self._clock, limits.wall)
-        tools = ToolBox(
-            question.case, self._sources, self._servers, exhibits, limits, self._clock, self._pool
-        )
+        case, sources = question.case, self._sources
+        beside = machines_beside(case, sources.hosts, question.evidence)
+        tools = ToolBox(case, sources, self._servers, exhibits, limits, self._clock, self._pool, beside)
         ended = Conversed(text="", model=self._model.name_of(opening.tier))
         lead = self._lead(replace(opening, tools=tools.specs), text, exhibits, review, budget, tools)
         try:

@@ -10,25 +10,17 @@ from __future__ import annotations
 import json
 import math
 import re
-import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
 from bot.domain.evidence import Evidence, EvidenceStatus
-from bot.domain.redaction import clean, redact_field, strip_invisible
+from bot.domain.redaction import clean, redact_field, visible
 
 QUERY_CHARACTERS = 500
 SUMMARY_CHARACTERS = 400
 _NAME_CHARACTERS = 120
 _VALUE_CHARACTERS = 500
 _PAIRS = 60
-
-_HIDDEN = frozenset({"Cf", "Co", "Cs"})
-"""Formatting, private use, halves of pairs: categories of characters that show nothing or anything."""
-_BLANK = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
-)
-"""Without a shape, but of other categories: variation selectors and fillers carry hidden text."""
 
 _INSTRUCTIONS = re.compile(
     r"""
@@ -54,15 +46,6 @@ _LOOKED_AT = 20_000
 def safe_text(text: str, limit: int) -> str:
     """Redacted, without anything invisible, head and tail of at most ``limit`` characters."""
     return clean(visible(text), limit=limit)
-
-
-def visible(text: str) -> str:
-    """Without control, bidirectional, tag and zero-width characters, ANSI, variation selectors, fillers."""
-    text = strip_invisible(text)
-    if text.isascii():
-        return text
-    text = _BLANK.sub("", text)
-    return "".join(letter for letter in text if unicodedata.category(letter) not in _HIDDEN)
 
 
 def looks_like_instructions(text: str) -> bool:

@@ -20,6 +20,7 @@ from investigators.analyst.citations import Exhibits, Verified, distinct
 from investigators.analyst.claims import ANSWER_CHARACTERS, ANSWER_SCHEMA, Draft, read_draft
 from investigators.analyst.conversing import Conversed, Talk
 from investigators.analyst.envelope import of_words
+from investigators.analyst.offers import Scope, scope_of
 from investigators.analyst.ports import ModelFailure, OfferedAction, Opening, Tier
 from investigators.analyst.verdict import Opinion
 from investigators.analyst.wished import agreed_action, offered_action, opinion_of
@@ -68,7 +69,7 @@ class ModelAnswerer:
         opening = Opening(tier=tier, system=SYSTEM, answer_schema=ANSWER_SCHEMA)
         exhibits = self._talk.exhibits()
         text = first_message(question, exhibits, self._offers)
-        review = _Review(exhibits, self._offers)
+        review = _Review(exhibits, self._offers, scope_of(question.case))
         ended = await self._talk(opening, text, exhibits, question, review)
         seconds = (self._clock.now() - started).total_seconds()
         return replace(
@@ -132,9 +133,10 @@ def first_message(question: Question, exhibits: Exhibits, offers: Sequence[Offer
 class _Review:
     """Judges an answer by what the conversation was shown until then."""
 
-    def __init__(self, exhibits: Exhibits, offers: Sequence[OfferedAction]) -> None:
+    def __init__(self, exhibits: Exhibits, offers: Sequence[OfferedAction], scope: Scope) -> None:
         self._exhibits = exhibits
         self._offers = offers
+        self._scope = scope
 
     def draft(self, said: str) -> Draft | None:
         try:
@@ -165,14 +167,15 @@ class _Review:
         if draft is None or not draft.known or draft.action is None:
             return None
         opinion = opinion_of(draft, self._exhibits)
-        suggestion, _ = offered_action(opinion, self._offers)
+        suggestion, _ = offered_action(opinion, self._offers, self._scope)
         return None if suggestion is None else opinion
 
     def action(self, draft: Draft, looked: Opinion | None) -> tuple[SuggestedAction | None, str]:
         """None where it names none or that may not be suggested, and why not."""
         if draft.action is None:
             return None, ""
-        return agreed_action(looked or opinion_of(draft, self._exhibits), self._offers)
+        opinion = looked or opinion_of(draft, self._exhibits)
+        return agreed_action(opinion, self._offers, self._scope)
 
 
 def _failed(note: ModelNote, failure: ModelFailure) -> ModelNote:

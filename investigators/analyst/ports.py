@@ -6,7 +6,7 @@ A model reads and proposes. It holds no credential, and no tool that it is offer
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -224,15 +224,26 @@ class ToolSource(Protocol):
         ...
 
 
+class ParamRole(StrEnum):
+    """What a parameter is for, where a model may not fill it in as it likes."""
+
+    LABELS = "labels"
+    """Which alerts, as ``label=value[,label=value]``: pairs of one alert that fires in the incident."""
+    PROSE = "prose"
+    """Words for people. They are ours, and a model's are not even looked at."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfferedAction:
     """An entry of the catalogue that a model may name. ``targets`` are the names of the inventory, None where
-    its parameters say what it is about. Naming one proposes nothing: policy and people come after."""
+    a parameter with the role ``labels`` says what it is about: without either it is never offered. ``roles``
+    are by parameter. Naming one proposes nothing: policy and people come after."""
 
     name: str
     title: str
     params: tuple[ParamSpec, ...]
     targets: tuple[str, ...] | None = None
+    roles: Mapping[str, ParamRole] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import combinations
 
 from bot.domain.diagnosis import Band, Hypothesis
 from bot.domain.evidence import Evidence
 from investigators.analyst.answer import Cause
-from investigators.analyst.citations import Verified, distinct
+from investigators.analyst.citations import Verified, distinct, normal
 from investigators.analyst.tools import MCP_KIND
 from investigators.bands import Family, family_of
 from investigators.facts.known import FAULTS
@@ -17,6 +18,7 @@ from investigators.hypotheses import EXPLAINS
 RANK = {Band.LOW: 0, Band.MEDIUM: 1, Band.HIGH: 2}
 _BY_RANK = (Band.LOW, Band.MEDIUM, Band.HIGH)
 _POD_OF = r"-(?:[a-z0-9]{4,12}-[a-z0-9]{5}|[a-z0-9]{5}|[0-9]{1,4})"
+_ASKED_IN_WORDS = frozenset({MCP_KIND, "osquery.select", "log.expression"})
 _SAYS_LITTLE = frozenset(
     {
         *("process", "service", "pod", "node", "target", "host", "log", "error", "errors", "fail", "failed"),
@@ -42,16 +44,23 @@ _SAYS_LITTLE = frozenset(
 def witness(evidence: Evidence) -> str | None:
     """Who speaks when this evidence does; None for texts, tickets and the past, which witness nothing.
 
-    Objects and events come from one API server and count as one. Each other server counts by itself.
+    Objects and events come from one API server and count as one. So does every other server: which of the
+    sources it reads from, nobody knows.
     """
     if evidence.kind == MCP_KIND:
-        return f"{MCP_KIND} {evidence.source}"
+        return MCP_KIND
     family = family_of(evidence.kind)
     return None if family is None else (Family.OBJECTS if family is Family.EVENTS else family).value
 
 
-def witnesses(verified: Sequence[Verified]) -> frozenset[str]:
-    return frozenset(name for one in verified if (name := witness(one.evidence)) is not None)
+def independent(evidence: Evidence) -> str | None:
+    """The witness that this can be beside another. None for another server, which may read from the very
+    source that speaks already, and for an answer that whoever asked could put the words into."""
+    if evidence.kind in _ASKED_IN_WORDS or (
+        family_of(evidence.kind) is Family.METRICS and evidence.outsider_writable
+    ):
+        return None
+    return witness(evidence)
 
 
 def trusted(verified: Sequence[Verified]) -> bool:
@@ -63,8 +72,16 @@ def band_of_quotes(verified: Sequence[Verified]) -> Band:
     """Before critic and contradictions: low without a trusted witness, high with two independent ones."""
     if not trusted(verified):
         return Band.LOW
-    speaking = [one for one in distinct(verified) if witness(one.evidence) is not None]
-    return Band.HIGH if len(speaking) >= 2 and len(witnesses(verified)) >= 2 else Band.MEDIUM
+    speaking = [(name, one) for one in distinct(verified) if (name := independent(one.evidence)) is not None]
+    pairs = combinations(speaking, 2)
+    two = any(name != other and not _same_words(one, again) for (name, one), (other, again) in pairs)
+    return Band.HIGH if two else Band.MEDIUM
+
+
+def _same_words(one: Verified, other: Verified) -> bool:
+    """Two that use the same words have them from the same place, however they are asked."""
+    first, second = normal(one.quote).casefold(), normal(other.quote).casefold()
+    return first in second or second in first
 
 
 def capped(band: Band, most: Band) -> Band:

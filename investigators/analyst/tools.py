@@ -52,7 +52,7 @@ class _Planned:
 
 class ToolBox:
     """The tools of one investigation, the same from its beginning to its end. ``evidence`` holds every
-    answer, in the order asked."""
+    answer, in the order asked. ``machines`` may be looked into beside those that the alerts name."""
 
     def __init__(
         self,
@@ -63,6 +63,7 @@ class ToolBox:
         limits: Limits,
         clock: Clock,
         pool: Executor | None = None,
+        machines: frozenset[str] = frozenset(),
     ) -> None:
         self._case = case
         self._exhibits = exhibits
@@ -70,7 +71,7 @@ class ToolBox:
         self._clock = clock
         self._pool = pool
         self._subject = subject_of(case, sources)
-        self._own = {tool.spec.name: tool for tool in tools_of(case, sources)}
+        self._own = {tool.spec.name: tool for tool in tools_of(case, sources, machines)}
         self._theirs = _named(servers, frozenset(self._own))
         self._asked: dict[str, tuple[EvidenceId, ...]] = {}
         self._count = 0

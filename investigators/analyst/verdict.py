@@ -26,7 +26,7 @@ from investigators.actions import STEPS
 from investigators.analyst.answer import Alternative, Answer, Cause, Excluded, Status
 from investigators.analyst.citations import Checked, Exhibits, Verified, distinct
 from investigators.analyst.envelope import safe_text
-from investigators.analyst.offers import Standing, offer
+from investigators.analyst.offers import Scope, Standing, offer
 from investigators.analyst.ports import OfferedAction
 from investigators.analyst.sureness import RANK, band_of_quotes, capped, one_above, same_cause, trusted
 from investigators.facts.known import FAULTS
@@ -81,7 +81,7 @@ def opinion_of(answer: Answer, exhibits: Exhibits) -> Opinion:
 
 
 def conclude(
-    rules: Diagnosis, opinion: Opinion, offered: Sequence[OfferedAction], note: ModelNote
+    rules: Diagnosis, opinion: Opinion, offered: Sequence[OfferedAction], note: ModelNote, scope: Scope
 ) -> Diagnosis:
     """The diagnosis to post. ``note`` is filled in with what became of the answer."""
     answer = opinion.answer
@@ -94,13 +94,13 @@ def conclude(
         return doubted(rules, answer, note, opinion.doubt)
     top = top_of(rules)
     if top is not None and same_cause(cause, top):
-        return _agreed(rules, opinion, cause, offered, note)
+        return _agreed(rules, opinion, cause, offered, note, scope)
     band = capped(_band(opinion, most=Band.HIGH), Band.HIGH if top is None else Band.MEDIUM)
     if rules.root_cause is not None:
         why = _too_weak(rules, opinion, band)
         if why is not None:
             return _kept_beside(doubted(rules, answer, note, why), cause, opinion, band)
-    return _led(rules, opinion, cause, band, offered, note)
+    return _led(rules, opinion, cause, band, offered, note, scope)
 
 
 def doubted(rules: Diagnosis, answer: Answer, note: ModelNote, why: str) -> Diagnosis:
@@ -127,20 +127,39 @@ def _nothing_new(rules: Diagnosis, answer: Answer, note: ModelNote) -> Diagnosis
     )
 
 
+def would_rise(rules: Diagnosis, opinion: Opinion) -> bool:
+    """Whether the rules' own diagnosis would become surer by this answer, if a second look agrees."""
+    cause, top = opinion.answer.cause, top_of(rules)
+    if cause is None or top is None or not same_cause(cause, top):
+        return False
+    return _risen(rules, replace(opinion, look=SecondLook.AGREES)) is not rules.band
+
+
+def _risen(rules: Diagnosis, opinion: Opinion) -> Band:
+    """At most one above the rules', by the model's own witnesses and only where a second look agrees."""
+    found = capped(band_of_quotes(opinion.verified), one_above(rules.band))
+    agreed = opinion.look is SecondLook.AGREES
+    return found if agreed and RANK[found] > RANK[rules.band] else rules.band
+
+
 def _agreed(
-    rules: Diagnosis, opinion: Opinion, cause: Cause, offered: Sequence[OfferedAction], note: ModelNote
+    rules: Diagnosis,
+    opinion: Opinion,
+    cause: Cause,
+    offered: Sequence[OfferedAction],
+    note: ModelNote,
+    scope: Scope,
 ) -> Diagnosis:
-    """The rules' diagnosis stays as it is; at most one surer, by the model's own witnesses."""
-    found = capped(_band(opinion, most=Band.HIGH), one_above(rules.band))
-    band = found if RANK[found] > RANK[rules.band] else rules.band
+    """The rules' diagnosis stays as it is, or becomes one surer."""
+    band = _risen(rules, opinion)
     suggestion = rules.suggestion
     dropped: tuple[str, ...] = ()
     if suggestion is None:
         suggestion, dropped = offer(
-            opinion.answer.actions, offered, _standing(cause, rules.verdict, band, opinion)
+            opinion.answer.actions, offered, _standing(cause, rules.verdict, band, opinion, scope)
         )
     verdict = rules.verdict
-    if verdict is DiagnosisVerdict.ACTION_SUGGESTED and band is not Band.LOW:
+    if verdict is DiagnosisVerdict.ACTION_SUGGESTED and band is not rules.band:
         verdict = DiagnosisVerdict.ACTION_NEEDED
     return replace(
         rules,
@@ -161,9 +180,11 @@ def _led(
     band: Band,
     offered: Sequence[OfferedAction],
     note: ModelNote,
+    scope: Scope,
 ) -> Diagnosis:
     verdict = DiagnosisVerdict.ACTION_SUGGESTED if band is Band.LOW else DiagnosisVerdict.ACTION_NEEDED
-    suggestion, dropped = offer(opinion.answer.actions, offered, _standing(cause, verdict, band, opinion))
+    standing = _standing(cause, verdict, band, opinion, scope)
+    suggestion, dropped = offer(opinion.answer.actions, offered, standing)
     fault = cause.fault
     steps = STEPS.get(fault) or (FAULTS[fault].steps if fault in FAULTS else ())
     summary = " ".join(
@@ -194,9 +215,7 @@ def _led(
 
 def _band(opinion: Opinion, *, most: Band) -> Band:
     band = capped(band_of_quotes(opinion.verified), most)
-    if opinion.look in (SecondLook.AGREES, SecondLook.NOT_ASKED):
-        return band
-    return capped(band, Band.MEDIUM)
+    return band if opinion.look is SecondLook.AGREES else capped(band, Band.MEDIUM)
 
 
 def _too_weak(rules: Diagnosis, opinion: Opinion, band: Band) -> str | None:
@@ -229,9 +248,12 @@ def _kept_beside(diagnosis: Diagnosis, cause: Cause, opinion: Opinion, band: Ban
     return replace(diagnosis, hypotheses=(*diagnosis.hypotheses, other)[:_HYPOTHESES])
 
 
-def _standing(cause: Cause, verdict: DiagnosisVerdict, band: Band, opinion: Opinion) -> Standing:
+def _standing(
+    cause: Cause, verdict: DiagnosisVerdict, band: Band, opinion: Opinion, scope: Scope
+) -> Standing:
     # However sure the rules are: an action of the model's needs its own witness, and the second look at it.
-    alone = trusted(opinion.verified) and opinion.look is not SecondLook.FAILED
+    looked = opinion.look in (SecondLook.AGREES, SecondLook.UNSURE)
+    alone = trusted(opinion.verified) and looked
     sure = band if alone else Band.LOW
     return Standing(
         cause=cause,
@@ -243,6 +265,7 @@ def _standing(cause: Cause, verdict: DiagnosisVerdict, band: Band, opinion: Opin
             for one in opinion.verified
             if not one.evidence.outsider_writable
         ),
+        scope=scope,
     )
 
 

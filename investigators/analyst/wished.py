@@ -9,7 +9,7 @@ from bot.domain.diagnosis import DiagnosisVerdict, SuggestedAction
 from investigators.analyst.answer import Answer, Cause, Status
 from investigators.analyst.citations import Exhibits
 from investigators.analyst.claims import Draft
-from investigators.analyst.offers import Standing, offer
+from investigators.analyst.offers import Scope, Standing, offer
 from investigators.analyst.ports import OfferedAction
 from investigators.analyst.sureness import band_of_quotes
 from investigators.analyst.verdict import Opinion, SecondLook
@@ -44,7 +44,9 @@ def opinion_of(draft: Draft, exhibits: Exhibits) -> Opinion:
     return Opinion(answer=answer, claims=exhibits.check(draft.claims))
 
 
-def offered_action(opinion: Opinion, offers: Sequence[OfferedAction]) -> tuple[SuggestedAction | None, str]:
+def offered_action(
+    opinion: Opinion, offers: Sequence[OfferedAction], scope: Scope
+) -> tuple[SuggestedAction | None, str]:
     """What may be suggested of it before the second look; else None, and in one sentence of ours why not. It
     is as sure as its own quotes make it, however sure the stored diagnosis is."""
     verified, cause = opinion.verified, opinion.answer.cause
@@ -57,6 +59,7 @@ def offered_action(opinion: Opinion, offers: Sequence[OfferedAction]) -> tuple[S
         words=tuple(
             f"{one.evidence.subject} {one.quote}" for one in verified if not one.evidence.outsider_writable
         ),
+        scope=scope,
     )
     suggestion, dropped = offer(opinion.answer.actions, offers, standing)
     if suggestion is None:
@@ -64,9 +67,11 @@ def offered_action(opinion: Opinion, offers: Sequence[OfferedAction]) -> tuple[S
     return replace(suggestion, why=_WHY), ""
 
 
-def agreed_action(opinion: Opinion, offers: Sequence[OfferedAction]) -> tuple[SuggestedAction | None, str]:
+def agreed_action(
+    opinion: Opinion, offers: Sequence[OfferedAction], scope: Scope
+) -> tuple[SuggestedAction | None, str]:
     """The same after the second look: only what that agrees to."""
-    suggestion, why = offered_action(opinion, offers)
+    suggestion, why = offered_action(opinion, offers, scope)
     if suggestion is None or opinion.look is SecondLook.AGREES:
         return suggestion, why
     doubt = opinion.doubt or "nobody took a second look at it"

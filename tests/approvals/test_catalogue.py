@@ -59,6 +59,17 @@ def test_a_process_name_can_never_be_an_option_or_a_path(name: str) -> None:
         build_action(builtin_catalogue()["process.restart"], {"process": name})
 
 
+@pytest.mark.parametrize(
+    "hidden", ["\u202e", "\u2066", "\u200b", "\U000e0041", "\u2800", "\ufe0f", "\u3164", "\ue000", "\x9b"]
+)
+def test_what_is_approved_holds_no_character_that_does_not_show(hidden: str) -> None:
+    silence = builtin_catalogue()["alertmanager.silence"]
+    params = {"matchers": "a=b", "duration_minutes": 5, "comment": "geplant für später ✋ 漢字"}
+    assert build_action(silence, params).params == params
+    with pytest.raises(InputError, match="characters that do not show"):
+        build_action(silence, {**params, "comment": f"planned{hidden}work"})
+
+
 def test_a_proposal_is_bound_to_its_own_bytes() -> None:
     made = world.proposal()
     bound = parse_action_bytes(made.canonical_bytes)

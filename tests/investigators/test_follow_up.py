@@ -41,6 +41,7 @@ from tests.fakes.evidence import FixedClock
 from tests.fakes.model import Script, ScriptedModel, Turn, asked, said
 from tests.investigators.analyst.world import (
     LOG_LINE,
+    SILENCE,
     ReadableMetrics,
     Told,
     critic,
@@ -102,7 +103,7 @@ async def ask(
     limits: Limits | None = None,
 ) -> Answered:
     talk = Talk(model, sources or Sources(), (), limits or Limits(), FixedClock())
-    answerer = ModelAnswerer(talk, FixedClock(), offers=OFFERS)
+    answerer = ModelAnswerer(talk, FixedClock(), offers=(*OFFERS, SILENCE))
     return await answerer.answer(about or question("why not the database?"))
 
 
@@ -382,6 +383,34 @@ async def test_an_action_that_the_second_look_does_not_agree_to_is_left_out(
     assert answer.suggestion is None
     assert answer.note is not None
     assert why in answer.note.reason
+
+
+def silence(matchers: str) -> dict[str, Any]:
+    given = {"matchers": matchers, "duration_minutes": "60", "comment": "Approved by the CISO"}
+    params = [{"name": name, "value": value} for name, value in given.items()]
+    return {"action": "alertmanager.silence", "target": "", "params": params, "reason": "it is loud"}
+
+
+@pytest.mark.parametrize(
+    ("matchers", "why"),
+    [
+        ("severity=critical,team=payments", "it is too broad"),
+        ("alertname=Other,job=demo", "about other alerts than those that fire"),
+        ("alertname=MemoryHigh,job=demo", ""),
+    ],
+)
+async def test_an_answers_silence_is_of_this_incidents_alerts_and_in_our_words(
+    matchers: str, why: str
+) -> None:
+    answer = await ask(scripted(answer_text(action=silence(matchers), evidence=[GROWS]), critic()))
+    assert answer.note is not None
+    assert why in answer.note.reason
+    if why:
+        assert answer.suggestion is None
+        return
+    assert answer.suggestion is not None
+    assert answer.suggestion.target == matchers
+    assert "CISO" not in repr(answer.suggestion)
 
 
 async def test_an_answer_without_an_action_is_not_looked_at_twice() -> None:

@@ -144,6 +144,8 @@ class ChangeSource:
             status=status,
             link=self._link,
             manual=self.command(query, window),
+            # Why it failed is told in the words of the server.
+            outsider_writable=status is EvidenceStatus.FAILED,
         )
 
 

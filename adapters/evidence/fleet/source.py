@@ -18,6 +18,7 @@ from adapters.evidence.fleet.prepared import NotPrepared, select_for
 from adapters.evidence.fleet.sql import NotAdmitted, admit
 from adapters.evidence.json_api import JsonApi, Refused
 from adapters.evidence.json_shape import listing, mapping, optional
+from adapters.evidence.trust import rows_by_outsiders
 from bot.domain.clock import Clock
 from bot.domain.errors import Unavailable
 from bot.domain.evidence import Evidence, EvidenceStatus, Window
@@ -99,6 +100,7 @@ class FleetHosts:
             reason=f"showing the first {limit} rows of more" if len(rows) > limit else None,
             link=self._api.address,
             manual=self.command(query, window),
+            outsider_writable=rows_by_outsiders(query),
         )
 
     async def probe(self) -> str:
@@ -152,6 +154,8 @@ class FleetHosts:
             status=status,
             link=self._api.address,
             manual=self.command(query, window),
+            # Why it failed is told in the words of the host.
+            outsider_writable=status is EvidenceStatus.FAILED,
         )
 
 

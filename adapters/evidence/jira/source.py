@@ -178,6 +178,8 @@ class JiraTickets:
             status=status,
             link=self._link(query) if isinstance(query, TicketQuery) else self._api.address,
             manual=self.command(query, window) if asked else None,
+            # Why it failed is told in the words of the server.
+            outsider_writable=status is EvidenceStatus.FAILED,
         )
 
 

@@ -24,6 +24,7 @@ from adapters.evidence.kubernetes.logs import read_pod_log
 from adapters.evidence.kubernetes.refused import Asked, Refused
 from adapters.evidence.kubernetes.rows import table
 from adapters.evidence.kubernetes.topology import KINDS, graph
+from adapters.evidence.trust import object_by_outsiders
 from bot.domain.clock import Clock
 from bot.domain.errors import Unavailable
 from bot.domain.evidence import Evidence, EvidenceStatus, Window
@@ -189,8 +190,7 @@ class KubernetesCluster:
             excerpt=shown.text,
             objects=objects,
             reason=gaps or None,
-            # The text of an event may be the answer of a probe, that of a pod its last words.
-            outsider_writable=query.object_kind in ("Event", "Pod"),
+            outsider_writable=object_by_outsiders(query.object_kind),
         )
 
     async def _single(
@@ -319,6 +319,8 @@ class KubernetesCluster:
             reason=reason,
             status=EvidenceStatus.FAILED if failed else EvidenceStatus.EMPTY,
             manual=manual or question.manual,
+            # Why it failed is told in the words of the server, and an empty log in those of the pod.
+            outsider_writable=failed or isinstance(question.query, PodLogQuery),
         )
 
 

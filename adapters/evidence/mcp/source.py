@@ -6,7 +6,6 @@ import asyncio
 import importlib.util
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -173,7 +172,7 @@ class McpTools:
 
     def _builder(self, window: Window, subject: str) -> Callable[[str, EvidenceStatus, str], Evidence]:
         def build(query: str, status: EvidenceStatus, reason: str) -> Evidence:
-            evidence = nothing(
+            return nothing(
                 source=self.name,
                 kind=KIND,
                 query=query,
@@ -182,8 +181,8 @@ class McpTools:
                 subject=subject,
                 reason=reason,
                 status=status,
+                outsider_writable=True,
             )
-            return replace(evidence, outsider_writable=True)
 
         return build
 

@@ -226,6 +226,7 @@ class PrometheusMetrics:
                 status=EvidenceStatus.FAILED if partial else EvidenceStatus.EMPTY,
                 link=link,
                 manual=manual,
+                outsider_writable=bool(partial),
             )
         summary = f"{promql}: {_summary(parsed)}"
         return answered(
@@ -279,6 +280,7 @@ class PrometheusMetrics:
                 status=EvidenceStatus.FAILED if notes else EvidenceStatus.EMPTY,
                 link=link,
                 manual=manual,
+                outsider_writable=bool(notes),
             )
         if len(records) > self._max_series:
             notes.append(f"showing {self._max_series} of {len(records)}")
@@ -320,6 +322,8 @@ class PrometheusMetrics:
             status=EvidenceStatus.FAILED,
             link=link,
             manual=manual,
+            # The server repeats the expression in what it says of it.
+            outsider_writable=True,
         )
 
     def _graph_link(self, promql: str, window: Window) -> str:

@@ -159,6 +159,8 @@ class RunbookTexts:
             status=status,
             link=self._link(query) if isinstance(query, RunbookQuery) else None,
             manual=self.command(query, window),
+            # Why it failed is told in the words of the server.
+            outsider_writable=status is EvidenceStatus.FAILED,
         )
 
 

@@ -12,6 +12,7 @@ from adapters.evidence.snapshot import lines
 from adapters.evidence.snapshot.files import Malformed
 from adapters.evidence.snapshot.showing import shown_changes, shown_objects
 from adapters.evidence.snapshot.snapshot import Contents
+from adapters.evidence.trust import object_by_outsiders
 from bot.domain.evidence import Change, LogLine, Series, TraceSpan, Window
 from investigators.ports import Matcher
 from investigators.queries import ChangeQuery, ObjectQuery, PodLogQuery
@@ -66,7 +67,7 @@ def find_objects(main: Contents, query: ObjectQuery) -> Found:
         empty=f"no such {query.object_kind}",
         excerpt=shown_objects(found),
         objects=found,
-        outsider_writable=query.object_kind == "Event",
+        outsider_writable=object_by_outsiders(query.object_kind),
     )
 
 

@@ -26,6 +26,7 @@ from adapters.evidence.snapshot.found import (
 )
 from adapters.evidence.snapshot.showing import shown_records, shown_series
 from adapters.evidence.snapshot.snapshot import Contents, Part, Snapshot
+from adapters.evidence.trust import rows_by_outsiders
 from bot.domain.evidence import Evidence, EvidenceStatus, LogLine, Window
 from bot.domain.threads import in_thread
 from investigators.ports import Matcher
@@ -192,7 +193,7 @@ class SnapshotSource:
                     empty="no rows",
                     excerpt=shown_records(rows),
                     records=rows,
-                    outsider_writable=True,
+                    outsider_writable=rows_by_outsiders(query),
                 )
             case SelectQuery():
                 rows = main.hosts.get().select(query.host, query.sql)
@@ -201,7 +202,7 @@ class SnapshotSource:
                     empty="no rows",
                     excerpt=shown_records(rows),
                     records=rows,
-                    outsider_writable=True,
+                    outsider_writable=rows_by_outsiders(query),
                 )
             case RunbookQuery():
                 name = records.runbook_for(main.runbooks.get(), query.url)

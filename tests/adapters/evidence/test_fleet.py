@@ -114,6 +114,22 @@ async def test_a_host_that_answers_with_an_error_is_a_gap() -> None:
         check_failed(found, kind="osquery.select", source="fleet", reason="no such column: x")
 
 
+async def test_what_users_of_a_host_choose_is_marked_as_theirs() -> None:
+    tables = {"processes": True, "listening_ports": True, "logged_in_users": True, "memory_info": False}
+    async with fleet(web()) as source:
+        for table, theirs in tables.items():
+            found = await source.ask(TableQuery(host="web-1", table=table), WINDOW, "web-1")
+            if found.status is EvidenceStatus.OK:
+                assert found.outsider_writable is theirs, table
+        selected = await source.ask(
+            SelectQuery(host="web-1", sql="select name from processes"), WINDOW, "web-1"
+        )
+        assert selected.outsider_writable
+        said = await source.ask(TableQuery(host="slow-1", table="processes"), WINDOW, "web-1")
+        assert said.status is EvidenceStatus.FAILED
+        assert said.outsider_writable
+
+
 async def test_no_row_is_empty() -> None:
     async with fleet(web()) as source:
         found = await source.ask(TableQuery(host="web-1", table="users"), WINDOW, "web-1")

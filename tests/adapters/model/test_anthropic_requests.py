@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -199,10 +200,27 @@ async def test_an_empty_answer_is_no_message_that_goes_back() -> None:
         ("no object", "no object"),
         ("{" * 5_000, "{" * 5_000),
         ('{"a": ' * 5_000, '{"a": ' * 5_000),
+        ('{"a": 1, "b" {"c": 2}', '{"c": 2}'),
+        ('{"a": ' + "9" * 5_000 + "}", '{"a": ' + "9" * 5_000 + "}"),
     ],
 )
 def test_an_answer_is_found_among_words(said: str, taken: str) -> None:
     assert extracted(said) == taken
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        '{"x":' * 63 + '{"a":1,' + '"b":[1,2,3],' * 200_000,
+        "{" * 2_000_000,
+        '{"' * 1_000_000,
+        '{"\\"' * 500_000,
+    ],
+)
+def test_looking_for_an_answer_takes_no_longer_than_what_was_said_is_long(said: str) -> None:
+    before = time.process_time()
+    assert extracted(said) == said
+    assert time.process_time() - before < 2
 
 
 async def test_what_is_reserved_covers_any_text() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.chat.matrix.content import html_text
 from approvals.model import (
     ApprovalRequest,
     Identity,
@@ -72,7 +73,7 @@ from bot.domain.outcome import (
 )
 from bot.domain.past import PastCause, PastIncident, Recurrence
 from bot.domain.proposal import Action, DryRun, Proposal, Remediation, RemediationKind, Risk, Target
-from bot.messages import approval, incident, replies
+from bot.messages import answers, approval, incident, replies
 from bot.messages.view import IncidentView, RequestView
 from bot.messages.words import date_time
 from tests.bot.messages import asked
@@ -548,6 +549,35 @@ def test_a_card_shows_the_action_the_digest_binds_and_no_prose_in_its_place() ->
     shown = as_text(approval.approval_card(INCIDENT, REQUEST_VIEW, ()))
     for needed in ("process.restart", "process=cart", "4711@1795221600", "1a2b3c4d", "low"):
         assert needed in shown
+
+
+LIVE = "see https://evil.example.com/?q=x @room www.evil.example.com"
+
+
+def test_what_somebody_chose_is_inert_wherever_a_typed_action_is_shown() -> None:
+    action = replace(PROPOSAL.action, params={"comment": LIVE})
+    target = replace(PROPOSAL.target, name=LIVE, uid=LIVE)
+    view = replace(REQUEST_VIEW, proposal=replace(PROPOSAL, action=action, target=target))
+    lost = replace(EXECUTION, state=ExecutionState.UNKNOWN, result=None, inspect=LIVE)
+    unknown = replace(APPROVED, proposal=view.proposal, execution=lost)
+    advice = Remediation(incident_id=INCIDENT.id, run=1, kind=RemediationKind.ADVISORY, at=NOW, command=LIVE)
+    wish = replace(asked.WISH, params={"comment": LIVE})
+    assert asked.ANSWER.suggestion is not None
+    told = replace(asked.ANSWER, suggestion=replace(asked.ANSWER.suggestion, params={"comment": LIVE}))
+    shown = [
+        approval.approval_card(INCIDENT, view, ()),
+        approval.approval_card(INCIDENT, unknown, ()),
+        some(incident.remediation_reply(advice, INCIDENT)),
+        answers.wish_declined(INCIDENT, wish, (LIVE,), command=LIVE),
+        answers.wish_received(INCIDENT, wish),
+        answers.question_answer(INCIDENT, asked.QUESTION, told),
+    ]
+    for message in shown:
+        for text in (as_text(message), html_text(message)):
+            assert "evil" in text
+            assert not [
+                live for live in ("https://", "@room", "www.evil", "evil.example.com") if live in text
+            ]
 
 
 @pytest.mark.parametrize(

@@ -164,6 +164,25 @@ def _restart(process: str) -> dict[str, Any]:
     }
 
 
+def _silence(matchers: str, minutes: str, comment: str) -> dict[str, Any]:
+    values = {"matchers": matchers, "duration_minutes": minutes, "comment": comment}
+    params = [{"name": name, "value": value} for name, value in values.items()]
+    return {"action": "alertmanager.silence", "target": "", "params": params, "reason": "it is noise"}
+
+
+_silences = st.builds(
+    _silence,
+    st.sampled_from(
+        (
+            "alertname=Demo,job=demo", "alertname=Demo,instance=box:8000", "alertname=Demo",
+            "severity=critical,team=payments", "alertname=Demo,job=other", "alertname=Demo,severity=warning",
+            "alertname=Demo,job=demo,db_password=hunter2canary", "alertname=Other,job=demo", "job=demo",
+            "alertname=Demo,job=demo,job=other", "alertname=Demo,service=",
+        )
+    ),
+    st.sampled_from(("30", "120", "121", "1440")),
+    _words,
+)  # fmt: skip
 _statuses = ("diagnosed",) * 6 + ("inconclusive", "additional_info_needed", "sure")
 _made = st.fixed_dictionaries(
     {
@@ -176,7 +195,7 @@ _made = st.fixed_dictionaries(
         | st.just(_cause("other", "process_crash"))
         | st.just(_cause("other", "process_crash")),
         "missing_info": st.lists(_words, max_size=2),
-        "actions": st.lists(_action, max_size=3) | st.just([_restart("other")]),
+        "actions": st.lists(_action | _silences, max_size=3) | st.just([_restart("other")]),
     },
     optional={"more": st.just(1), "alternatives": st.just("x"), "ruled_out": st.just([{"cause": "h1"}])},
 )
@@ -187,7 +206,10 @@ _LIKELY = Step(
 )
 _answers = st.builds(
     lambda actions: replace(_LIKELY, made={**_LIKELY.made, "actions": actions}),
-    st.lists(_action, max_size=2) | st.just([_restart("demo")]) | st.just([_restart("other")]),
+    st.lists(_action, max_size=2)
+    | st.lists(_silences, min_size=1, max_size=2)
+    | st.just([_restart("demo")])
+    | st.just([_restart("other")]),
 ) | st.builds(
     lambda made, quotes: Step(kind="answer", made=made, quotes=quotes),
     _made,

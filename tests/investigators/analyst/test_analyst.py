@@ -310,6 +310,79 @@ async def test_a_warning_without_an_action_needs_no_critic_and_one_with_an_actio
     assert [is_critic(turn) for turn in model.turns] == [False, True]
 
 
+def rules_that_are_not_sure(made: Shop, result: Investigation) -> Shop:
+    diagnosis = replace(result.diagnosis, band=Band.LOW, verdict=DiagnosisVerdict.ACTION_SUGGESTED)
+
+    class Unsure(Shop):
+        @property
+        def rules(self) -> Any:
+            return ScriptedRules(replace(result, diagnosis=diagnosis))
+
+    return Unsure(**{name: getattr(made, name) for name in made.__dataclass_fields__})
+
+
+class ScriptedRules:
+    def __init__(self, result: Investigation) -> None:
+        self.result = result
+
+    async def investigate(self, case: Case) -> Investigation:
+        return self.result
+
+
+@pytest.mark.parametrize("severity", [Severity.WARNING, Severity.CRITICAL])
+@pytest.mark.parametrize(
+    ("reply", "band"),
+    [
+        (critic("agrees"), Band.MEDIUM),
+        (critic("unsure"), Band.LOW),
+        (critic("refutes"), Band.LOW),
+        (said("prose"), Band.LOW),
+        (ModelFailure(FailureKind.TIMEOUT, "late"), Band.LOW),
+    ],
+)
+async def test_the_rules_own_action_is_only_put_to_people_for_a_model_where_a_critic_agrees(
+    severity: Severity, reply: Reply | ModelFailure, band: Band
+) -> None:
+    made = shop()
+    unsure = rules_that_are_not_sure(made, await made.rules.investigate(incident(severity)))
+
+    def script(turn: Turn) -> Reply | ModelFailure:
+        return reply if is_critic(turn) else answer([(shown(turn, "max"), METRIC)])
+
+    result, model = await unsure.investigate(script, incident(severity))
+    assert [is_critic(turn) for turn in model.turns] == [False, True]
+    assert result.diagnosis.suggestion is not None
+    assert result.diagnosis.band is band
+    surer = band is Band.MEDIUM
+    verdict = DiagnosisVerdict.ACTION_NEEDED if surer else DiagnosisVerdict.ACTION_SUGGESTED
+    assert result.diagnosis.verdict is verdict
+
+
+async def test_without_a_second_look_nothing_is_high() -> None:
+    result, model = await leak_only_the_model_sees().investigate(quoting(), incident(Severity.WARNING))
+    assert not any(is_critic(turn) for turn in model.turns)
+    assert result.diagnosis.origin is Origin.MODEL
+    assert result.diagnosis.band is Band.MEDIUM
+
+
+async def test_one_source_asked_directly_and_through_another_server_is_one_witness() -> None:
+    server = Server(said='process_resident_memory_bytes{instance="box:8000",job="demo"} 5.2e8')
+
+    def script(turn: Turn) -> Reply:
+        if is_critic(turn):
+            return critic()
+        if turn.turn == 1:
+            return asked(
+                tool("metrics_range", "a", promql="process_resident_memory_bytes"),
+                tool("grafana__get_dashboard", "b", uid="x"),
+            )
+        return answer([(shown(turn, "max"), METRIC), (shown(turn, "5.2e8"), 'job="demo"} 5.2e8')])
+
+    result, _ = await leak_only_the_model_sees(servers=[server]).investigate(script)
+    assert len([one for one in result.diagnosis.citations if one.quote]) == 2
+    assert result.diagnosis.band is Band.MEDIUM
+
+
 async def test_all_four_sides_are_asked_for_where_it_is_critical_and_disagreement_is_kept() -> None:
     then = quoting()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import jsonschema
@@ -102,3 +103,19 @@ def test_any_text_is_an_object_or_malformed(text: str) -> None:
         assert isinstance(json_object(text), dict)
     except Malformed:
         return
+
+
+@pytest.mark.parametrize(
+    "text", ["```" + "\n" * 199_000, "```\n" * 49_000, "```json\n{" * 18_000, "{```" * 49_000, "\n" * 199_000]
+)
+def test_reading_takes_no_longer_than_the_answer_is_long(text: str) -> None:
+    """It is read where everything else waits."""
+    before = time.process_time()
+    with pytest.raises(Malformed):
+        json_object(text)
+    assert time.process_time() - before < 2
+
+
+def test_an_answer_is_found_whatever_it_quotes() -> None:
+    found = parse_answer("So:\n" + changed(summary="it logs ```\n{ and ``` all day"))
+    assert found.summary == "it logs ```\n{ and ``` all day"

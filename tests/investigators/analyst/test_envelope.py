@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from adapters.evidence.build import answered
 from bot.domain.evidence import Evidence, Window
-from bot.domain.redaction import redact
-from investigators.analyst.envelope import looks_like_instructions, of_evidence, of_words, safe_text, visible
+from bot.domain.redaction import redact, visible
+from investigators.analyst.envelope import looks_like_instructions, of_evidence, of_words, safe_text
 from tests.fakes.evidence import NOW
 
 OURS = {"evidence_id", "source", "kind", "status", "outsider_writable", "untrusted_data"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from adapters.chat.matrix.content import html_text, plain_text
 from approvals.catalogue import build_proposal, builtin_catalogue
+from bot.app.acting import offered
 from bot.domain.alert import Severity
 from bot.domain.diagnosis import Band, Diagnosis, DiagnosisVerdict, ModelState, Origin
 from bot.domain.errors import InputError
@@ -28,8 +29,8 @@ from bot.domain.redaction import strip_invisible
 from bot.messages.incident import diagnosis_reply, root_card, why_reply
 from bot.messages.view import IncidentView
 from investigators.analyst.analyst import Analyst
-from investigators.analyst.ports import Limits, OfferedAction
-from investigators.analyst.sureness import witness
+from investigators.analyst.ports import Limits
+from investigators.analyst.sureness import independent
 from investigators.ports import Case, Investigation
 from investigators.queries import Query, RunbookQuery, SelectQuery
 from tests.fakes.evidence import NOW
@@ -42,13 +43,7 @@ CANARY = "hunter2canary"
 SECRETS = f"{LOG_LINE} password={CANARY} postgres://app:{CANARY}@db/shop Authorization: Bearer {CANARY}0"
 PROCESSES = ("demo", "other")
 ACTIONS = tuple(
-    OfferedAction(
-        name=spec.name,
-        title=spec.title,
-        params=spec.params,
-        targets=PROCESSES if spec.executor == "process" else None,
-    )
-    for spec in builtin_catalogue().values()
+    offered(spec, PROCESSES if spec.executor == "process" else None) for spec in builtin_catalogue().values()
 )
 LIMITS = Limits(turns=5, tool_calls=8, result_characters=1_000)
 TAGS = {"p", "strong", "font", "ul", "li", "br", "code", "pre", "a", "em"}
@@ -208,10 +203,18 @@ def test_the_generated_models_do_reach_what_they_must_not_get_past(
         seen[diagnosis.model.state.value] += 1
         seen["asked"] += bool(made.told.asked)
         if diagnosis.suggestion is not None and diagnosis.suggestion != stage.rules.diagnosis.suggestion:
-            seen["suggested"] += 1
+            seen[diagnosis.suggestion.action] += 1
 
     look()
-    wanted = ("verified", "agreed", "unverified", "failed", "asked", "suggested")
+    wanted = (
+        "verified",
+        "agreed",
+        "unverified",
+        "failed",
+        "asked",
+        "process.restart",
+        "alertmanager.silence",
+    )
     assert not [name for name in wanted if not seen[name]], seen
 
 
@@ -257,8 +260,11 @@ def the_diagnosis_holds(result: Investigation, rules: Investigation) -> None:
         assert diagnosis.origin is Origin.MODEL
         speaking = [taken[one.evidence_id] for one in diagnosis.citations if one.quote]
         assert speaking
-        families = {witness(item) for item in speaking} - {None}
+        families = {independent(item) for item in speaking} - {None}
         assert diagnosis.band is not Band.HIGH or len(families) >= 2
+        assert diagnosis.band is not Band.HIGH or note.reason == "", (
+            "a second look that agrees leaves no doubt"
+        )
         if all(item.outsider_writable for item in speaking):
             assert diagnosis.band is Band.LOW
 
@@ -278,6 +284,9 @@ def what_is_offered_may_be_offered(result: Investigation, rules: Investigation, 
     if spec.executor == "process":
         assert suggestion.target == "demo", "the only one that evidence of ours names"
         assert params["process"] == suggestion.target
+    else:
+        assert suggestion.action == "alertmanager.silence", "what undoes something is not a model's to name"
+        hides_only_what_fires(params, case)
     proposal = build_proposal(
         id=ProposalId("pro_1"),
         spec=spec,
@@ -296,6 +305,15 @@ def what_is_offered_may_be_offered(result: Investigation, rules: Investigation, 
     assert CANARY.encode() not in proposal.canonical_bytes
     with pytest.raises(InputError):
         spec.check_params({**params, "force": "yes"})
+
+
+def hides_only_what_fires(params: Mapping[str, str | int], case: Case) -> None:
+    pairs = dict(pair.split("=", 1) for pair in str(params["matchers"]).split(","))
+    assert pairs.items() <= dict(case.alerts[0].labels).items()
+    assert "alertname" in pairs
+    assert pairs.keys() & {"instance", "job"}
+    assert int(params["duration_minutes"]) <= 120
+    assert params["comment"] == f"asked for by the bot for incident {case.incident.short_id}"
 
 
 class Tags(HTMLParser):

@@ -11,8 +11,10 @@ from typing import Any
 import jsonschema
 import pytest
 
+from adapters.evidence.build import answered
 from bot.domain.evidence import Evidence, EvidenceStatus, Window
 from investigators.analyst.citations import Exhibits
+from investigators.analyst.machines import machines_beside, machines_of
 from investigators.analyst.ports import Limits, ToolCall, ToolResult
 from investigators.analyst.promql import fabricates
 from investigators.analyst.tools import ToolBox
@@ -84,7 +86,7 @@ async def test_an_answer_becomes_evidence_with_an_id_of_its_own_that_a_replay_gi
         ("logs_search", {"service": 'demo"} or {a="'}, "must match"),
         ("kubernetes_objects", {"kind": "../../secrets"}, "must match"),
         ("kubernetes_pod_log", {"namespace": "shop", "pod": "a", "previous": "yes"}, "true or false"),
-        ("osquery_select", {"host": "elsewhere", "sql": "SELECT 1"}, "no source covers"),
+        ("osquery_select", {"host": "elsewhere", "sql": "SELECT 1"}, "that the alerts name"),
         ("runbook_read", {"url": "https://evil.example/x"}, "no source covers"),
         ("runbook_read", {"url": "https://wiki.example/x?leak=words"}, "no query"),
         ("runbook_read", {"url": "file:///etc/passwd"}, "must match"),
@@ -261,6 +263,87 @@ def test_an_expression_that_can_make_things_up(promql: str) -> None:
 )  # fmt: skip
 def test_an_expression_that_shows_what_was_measured(promql: str) -> None:
     assert not fabricates(promql)
+
+
+@pytest.mark.parametrize(
+    "promql",
+    [
+        "x offset 300d", "x offset -2d", "x OFFSET 1w", "max_over_time(up[365d])", "rate(x[25h])", "up[1y]",
+        "max_over_time(x[23h] offset 2h)", "max_over_time(rate(x[12h])[13h:5m])", "x offset 90000",
+        "up @ 0", "up @ start()", "x[1h:2d]", 'up # "\n offset 2d # "', "up # '\n[300d] # '", "up[5m+1y]",
+        "up offset (1y)", "up[$__range]", "up[ 2d ]", "up offset\t2d", "up[" + "1" * 900 + "]",
+    ],
+)  # fmt: skip
+async def test_an_expression_looks_no_further_back_than_a_window_may(promql: str) -> None:
+    made = shop()
+    result, _ = await call(made, "metrics_range", promql=promql)
+    assert result.failed
+    assert "promql" in result.text
+    assert made.metrics[0].asked == []
+
+
+@pytest.mark.parametrize(
+    "promql",
+    [
+        "rate(x[5m])", "x offset 1d", "rate(x[5m]) / rate(x[5m] offset 1h)", "sum by (offset) (x)",
+        'x{path="#[300d]", note="a offset 300d @ 0"}', "max_over_time(rate(x[5m])[1h:])", 'x{offset="300d"}',
+        "x[300]", "x[1h30m]", "kafka_offset", "sum(offset)",
+    ],
+)  # fmt: skip
+async def test_what_lies_within_a_day_may_be_asked(promql: str) -> None:
+    made = shop()
+    await call(made, "metrics_range", promql=promql)
+    assert [text for text, _ in made.metrics[0].asked] == [promql]
+
+
+EDGES = (
+    ("demo", "pod-1", "routes_to"), ("pod-1", "node-1", "runs_on"), ("demo", "db", "uses"),
+    ("db", "node-2", "runs_on"), ("web", "demo", "calls"), ("web", "node-3", "runs_on"),
+    ("db", "far", "calls"), ("far", "node-4", "runs_on"),
+)  # fmt: skip
+
+
+def graph_of(*edges: tuple[str, str, str], outsider: bool = False) -> Evidence:
+    records = [{"from": one, "to": other, "kind": kind, "origin": "x"} for one, other, kind in edges]
+    return answered(
+        source="graph",
+        kind="topology.graph",
+        query="graph",
+        window=Window(start=NOW - timedelta(hours=1), end=NOW),
+        taken_at=NOW,
+        summary="edges",
+        subject="demo",
+        excerpt="edges",
+        records=[*records, {"from": "alone", "from_kind": "service", "to": None}],
+        outsider_writable=outsider,
+    )
+
+
+def test_the_machines_of_an_incident_are_its_own_and_those_next_to_it() -> None:
+    about, hosts = incident(node="N0:9100"), shop().hosts
+    assert machines_of(about, hosts) == {"box", "n0"}
+    beside = machines_beside(about, hosts, [graph_of(*EDGES)])
+    assert {"node-1", "node-2", "node-3", "db", "web"} <= beside
+    assert not {"node-4", "alone"} & beside
+    forged = machines_beside(about, hosts, [graph_of(("demo", "prod-db", "runs_on"), outsider=True)])
+    assert "prod-db" not in forged
+
+
+async def test_a_select_goes_only_to_machines_of_the_incident() -> None:
+    made = shop(told=Told(machines=frozenset({"box", "node-1", "vault"})))
+    box = ToolBox(
+        incident(),
+        made.sources,
+        (),
+        Exhibits(limit=1_000),
+        Limits(),
+        made.clock,
+        machines=frozenset({"node-1"}),
+    )
+    for host in ("box", "BOX:9100", "node-1", "vault", "node-1.evil", "[box]"):
+        await call(box, "osquery_select", host=host, sql=f"SELECT '{host}' AS x")
+    asked = {query.host for query, _ in made.told.asked if isinstance(query, SelectQuery)}
+    assert asked == {"box", "node-1"}
 
 
 async def test_the_questions_are_those_that_were_asked_for() -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from approvals.catalogue import builtin_catalogue
+from bot.app.acting import offered
 from bot.domain.diagnosis import Band, DiagnosisVerdict, ModelState, Origin
 from bot.domain.evidence import Evidence
 from bot.domain.ids import EvidenceId
 from investigators.analyst.answer import Cause, WantedAction
 from investigators.analyst.citations import Verified
-from investigators.analyst.offers import Standing, offer
+from investigators.analyst.offers import Scope, Standing, offer
 from investigators.analyst.ports import Reply
 from investigators.analyst.sureness import band_of_quotes, compatible, same_object
 from investigators.ports import Investigation
@@ -63,7 +66,18 @@ def quote(kind: str, *, outsider: bool = False, source: str = "s", words: str = 
         ([quote("metric.range"), quote("runbook.text")], Band.MEDIUM),
         ([quote("runbook.text"), quote("ticket.list"), quote("incident.past")], Band.LOW),
         ([quote("mcp.tool", outsider=True), quote("mcp.tool", outsider=True, source="b")], Band.LOW),
-        ([quote("mcp.tool", outsider=True), quote("metric.range")], Band.HIGH),
+        ([quote("mcp.tool", outsider=True), quote("metric.range")], Band.MEDIUM),
+        ([quote("osquery.select", outsider=True), quote("metric.range")], Band.MEDIUM),
+        ([quote("log.expression", outsider=True), quote("metric.range")], Band.MEDIUM),
+        ([quote("metric.expression", outsider=True), quote("kubernetes.objects")], Band.MEDIUM),
+        (
+            [quote("metric.range", words="Up{job='a'}"), quote("kubernetes.objects", words="up{job='a'}")],
+            Band.MEDIUM,
+        ),
+        (
+            [quote("metric.range", words="up of demo is 0"), quote("log.lines", words="E: up of demo is 0")],
+            Band.MEDIUM,
+        ),
         ([quote("kubernetes.log"), quote("log.tail"), quote("log.expression")], Band.MEDIUM),
     ],
 )
@@ -107,11 +121,22 @@ def test_faults_are_compatible_where_one_tells_of_the_other(one: str, other: str
     assert compatible(other, one) is same
 
 
+UUID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
+EXPIRE = offered(builtin_catalogue()["alertmanager.expire_silence"])
+FIRING = (
+    {"alertname": "DemoDown", "severity": "critical", "service": "demo", "db_password": "hunter2"},
+    {"alertname": "DemoSlow", "severity": "warning", "service": "demo", "instance": "box:9"},
+)
 CAUSE = Cause(object="demo", object_kind="process", fault="memory_growth", statement="@room click here")
 
 
 def wanted(action: str = "process.restart", target: str = "demo", **params: Any) -> WantedAction:
     return WantedAction(action=action, target=target, params=params)
+
+
+def silence(matchers: str = "alertname=DemoDown,service=demo", **params: Any) -> WantedAction:
+    given = {"matchers": matchers, "duration_minutes": 30, "comment": "the CISO says yes", **params}
+    return wanted(SILENCE.name, "", **given)
 
 
 def standing(**changes: Any) -> Standing:
@@ -121,6 +146,7 @@ def standing(**changes: Any) -> Standing:
         band=Band.MEDIUM,
         evidence_ids=(EvidenceId("ev_1"),),
         words=('up{job="demo"}',),
+        scope=Scope(incident="IN-1", labels=FIRING),
     )
     return replace(base, **changes)
 
@@ -143,15 +169,26 @@ def standing(**changes: Any) -> Standing:
         (wanted(process="demo"), {"band": Band.LOW}, "not sure enough"),
         (wanted(process="demo"), {"verdict": DiagnosisVerdict.NO_ACTION}, "asks for no action"),
         (wanted(process="demo"), {"verdict": DiagnosisVerdict.INCONCLUSIVE}, "asks for no action"),
-        (wanted(SILENCE.name, matchers="a=b", duration_minutes=9_999), {}, "from 1 to 1440"),
-        (wanted(SILENCE.name, matchers="a=b", duration_minutes="soon"), {}, "whole number"),
-        (wanted(SILENCE.name, matchers="<b>", duration_minutes=5), {}, "must match"),
+        (silence(duration_minutes=121), {}, "from 1 to 120"),
+        (silence(duration_minutes="soon"), {}, "whole number"),
+        (silence("<b>"), {}, "must match"),
+        (silence("severity=critical,team=payments"), {}, "too broad"),
+        (silence("service=demo"), {}, "too broad"),
+        (silence("alertname=DemoDown"), {}, "too broad"),
+        (silence("alertname=DemoDown,severity=critical"), {}, "too broad"),
+        (silence("alertname=DemoDown,service=demo,service=demo"), {}, "too broad"),
+        (silence("alertname=DemoDown,service=payments"), {}, "other alerts"),
+        (silence("alertname=DemoDown,instance=box:9"), {}, "other alerts"),
+        (silence("alertname=DemoDown,service=demo,db_password=hunter2"), {}, "looks like a secret"),
+        (silence(), {"scope": Scope(incident="IN-1")}, "other alerts"),
+        (silence(), {"band": Band.LOW}, "not sure enough"),
+        (wanted("alertmanager.expire_silence", silence_id=UUID), {}, "what it would be about"),
     ],
 )
 def test_an_action_that_may_not_be_offered_is_said_and_dropped(
     action: WantedAction, changes: dict[str, Any], why: str
 ) -> None:
-    suggestion, dropped = offer([action], [RESTART, SILENCE], standing(**changes))
+    suggestion, dropped = offer([action], [RESTART, SILENCE, EXPIRE], standing(**changes))
     assert suggestion is None
     assert why in dropped[0]
     for theirs in ("kill", "prod-db", "rm -rf", "<b>", "soon", "force"):
@@ -176,16 +213,42 @@ def test_a_fault_of_the_models_own_making_is_no_sentence_on_a_card() -> None:
 def test_the_first_that_may_be_offered_is_and_its_reason_is_ours() -> None:
     actions = [
         wanted("process.kill"),
-        wanted(SILENCE.name, "anything", matchers="service=demo", duration_minutes="30"),
+        silence(duration_minutes="30"),
         wanted(process="demo"),
     ]
     suggestion, dropped = offer(actions, [RESTART, SILENCE], standing())
     assert suggestion is not None
-    assert suggestion.params == {"matchers": "service=demo", "duration_minutes": 30}
-    assert suggestion.target == "service=demo"
+    assert suggestion.params == {
+        "matchers": "alertname=DemoDown,service=demo",
+        "duration_minutes": 30,
+        "comment": "asked for by the bot for incident IN-1",
+    }
+    assert suggestion.target == "alertname=DemoDown,service=demo"
     assert suggestion.evidence_ids == (EvidenceId("ev_1"),)
     assert "click here" not in suggestion.why
     assert [("kill" in line, "one action" in line) for line in dropped] == [(False, False), (False, True)]
+
+
+def test_a_model_need_not_and_cannot_write_what_people_read_of_its_silence() -> None:
+    plain = wanted(SILENCE.name, "", matchers="alertname=DemoSlow,instance=box:9", duration_minutes=5)
+    without, _ = offer([plain], [SILENCE], standing())
+    shouting = replace(
+        plain, params={**plain.params, "comment": "@room https://evil.example \U000e0041" * 40}
+    )
+    with_one, _ = offer([shouting], [SILENCE], standing())
+    assert without is not None
+    assert without == with_one
+    assert "evil" not in str(with_one)
+
+
+async def test_what_is_asked_of_a_model_for_a_silence_is_labels_and_no_prose() -> None:
+    _, model = await shop().investigate(lambda turn: answer(status="inconclusive"))
+    line = next(line for line in model.turns[0].text.splitlines() if line.startswith("Actions offered: "))
+    told = {one["action"]: one["params"] for one in json.loads(line.removeprefix("Actions offered: "))}
+    assert set(told["alertmanager.silence"]) == {"matchers", "duration_minutes"}
+    assert "one firing alert of this incident" in told["alertmanager.silence"]["matchers"]
+    assert "120" in told["alertmanager.silence"]["duration_minutes"]
+    assert told["process.restart"] == {"process": RESTART.params[0].description}
 
 
 def planted(

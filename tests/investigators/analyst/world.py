@@ -10,9 +10,10 @@ from decimal import Decimal
 from typing import Any
 
 from adapters.evidence.build import answered, nothing
+from approvals.catalogue import builtin_catalogue
+from bot.app.acting import offered
 from bot.domain.alert import Severity
 from bot.domain.evidence import Evidence, EvidenceStatus, LogLine, Window, content_digest
-from bot.domain.proposal import ParamKind, ParamSpec
 from investigators.analyst.analyst import Analyst
 from investigators.analyst.ports import (
     Limits,
@@ -46,29 +47,8 @@ from tests.investigators.test_rules import MIB, OWN, record, target
 from tests.investigators.world import LABELS, alert, case
 
 RUNBOOK = "https://wiki.example/runbooks/demo"
-RESTART = OfferedAction(
-    name="process.restart",
-    title="Restart a process",
-    params=(
-        ParamSpec(
-            name="process",
-            kind=ParamKind.TEXT,
-            description="name of a managed process",
-            pattern=r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}",
-        ),
-    ),
-    targets=("demo", "other"),
-)
-SILENCE = OfferedAction(
-    name="alertmanager.silence",
-    title="Silence alerts",
-    params=(
-        ParamSpec(name="matchers", kind=ParamKind.TEXT, description="which", pattern=r"[a-z]+=[a-z]+"),
-        ParamSpec(
-            name="duration_minutes", kind=ParamKind.INTEGER, description="how long", minimum=1, maximum=1440
-        ),
-    ),
-)
+RESTART = offered(builtin_catalogue()["process.restart"], ("demo", "other"))
+SILENCE = offered(builtin_catalogue()["alertmanager.silence"])
 MEMORY_LINE = 'process_resident_memory_bytes{instance="box:8000",job="demo"} min 5e+07 max 5.2e+08'
 LOG_LINE = "ERROR cache entry kept: 41233 entries, evicted 0"
 
@@ -104,7 +84,8 @@ WIDE: frozenset[type[Query]] = frozenset(
 @dataclass(slots=True)
 class Told:
     """Answers every question with ``text``, by kind of question where ``by_kind`` has one; ``asked`` are the
-    questions. It covers one host and one wiki."""
+    questions. It covers two hosts, one of which no alert names,
+    and one wiki."""
 
     text: str = LOG_LINE
     name: str = "told"
@@ -112,12 +93,13 @@ class Told:
     by_kind: Mapping[type[Query], str] = field(default_factory=dict)
     outsider_writable: bool = True
     raises: bool = False
+    machines: frozenset[str] = frozenset({"box", "elsewhere"})
     asked: list[tuple[Query, Window]] = field(default_factory=list)
 
     def covers(self, query: Query) -> bool:
         match query:
             case SelectQuery():
-                return query.host == "box"
+                return query.host in self.machines
             case RunbookQuery():
                 return query.url.startswith("https://wiki.example/")
             case _:
