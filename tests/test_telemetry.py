@@ -162,7 +162,7 @@ def test_exactly_the_documented_metrics_are_exposed() -> None:
         "assent_model_requests",
         "assent_model_seconds",
         "assent_model_tokens",
-        "assent_model_usd",
+        "assent_model_cost_usd",
         "assent_alerts_received",
         "assent_alerts_coalesced",
         "assent_incidents_open",
