@@ -12,8 +12,8 @@ from bot.evaluation.running import run_case
 
 CASES = find_cases(Path(__file__).parent)
 WRONG: Mapping[str, str] = {}
-"""Cases whose first answer is known to be wrong, each with why. Right cases must stay right, and a case that was
-mended must leave this list."""
+"""Cases whose first answer is known to be wrong, each with why. Right cases must stay right, and a case that
+was mended must leave this list."""
 
 
 def test_the_list_of_wrong_cases_names_only_cases() -> None:
