@@ -19,6 +19,7 @@ _HARMLESS = re.compile(
     r"\[[^\[\]]*\]|\boffset\s+-?[0-9a-z]+|(?<=\()\s*[0-9.]+\s*,|[<>=!]=?\s*-?[0-9.]+(?:[eE][-+]?[0-9]+)?"
 )
 """Ranges, offsets, how many of ``topk``, what a comparison is with: numbers that choose and do not show."""
+_SELECTOR = re.compile(r"\{[^{}]*\}")
 _CALLED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\s*\(")
 _SHOWS = frozenset(
     {
@@ -30,7 +31,9 @@ _SHOWS = frozenset(
     }
 )
 """Functions and what stands before a parenthesis like one."""
-_MAKES_UP = re.compile(r"[-+*/%^#]|\b(?:bool|count_values|atan2|start|end)\b|(?<![A-Za-z0-9_:.])\.?[0-9]")
+_MAKES_UP = re.compile(
+    r"[-+*/%^#]|\b(?:bool|count_values|atan2|start|end)\b|\b(?i:inf|nan)\b|(?<![A-Za-z0-9_:.])\.?[0-9]"
+)
 
 
 def refuse_beyond(promql: str, most: timedelta) -> None:
@@ -65,6 +68,10 @@ def fabricates(promql: str) -> bool:
     """
     if "#" in promql:
         return True
-    text = _HARMLESS.sub("", _QUOTED.sub('""', promql))
+    text = _QUOTED.sub('""', promql)
+    if '""' in _SELECTOR.sub("", text):
+        # A text by itself is an expression, whose answer is that text.
+        return True
+    text = _HARMLESS.sub("", text)
     called = {name.lower() for name in _CALLED.findall(text)}
     return not called <= _SHOWS or _MAKES_UP.search(text) is not None

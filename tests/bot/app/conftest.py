@@ -24,6 +24,7 @@ from bot.domain.incident import IncidentState
 from bot.ports import Chat
 from config.loader import loads
 from config.schema import Config
+from investigators.analyst.ports import Model
 from investigators.ports import Answerer
 from investigators.retrospect.story import Summariser
 from tests.fakes.investigator import ScriptedInvestigator
@@ -86,6 +87,7 @@ class World:
     extra: str = ""
     execution: bool = True
     acting: str = "process"
+    also_acting: tuple[str, ...] = ()
     room_name: str = "ops"
     more_rooms: str = ""
     verify: str = "[200ms, 600ms, 1500ms, 3s, 6s, 15s, 40s]"
@@ -94,6 +96,7 @@ class World:
     answerer: Answerer | None = None
     really: bool = False
     summariser: Summariser | None = None
+    model: Model | None = None
     app: App | None = None
     errors: list[Exception] = field(default_factory=list)
 
@@ -146,7 +149,10 @@ class World:
             investigator=None if self.really else self.investigator,
             summariser=self.summariser,
             answerer=self.answerer,
-            acting={self.acting: (self.inspector, self.executor)} if executors else None,
+            acting=dict.fromkeys((self.acting, *self.also_acting), (self.inspector, self.executor))
+            if executors
+            else None,
+            model=self.model,
             on_error=self.errors.append,
         )
         stop = asyncio.Event()

@@ -183,7 +183,13 @@ def test_the_generated_models_do_reach_what_they_must_not_get_past(
     """Otherwise the tests above would hold for a model that never says anything."""
     seen: Counter[str] = Counter()
 
-    @settings(max_examples=150, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=300,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
     @given(model=hijacked("reads and answers"), which=_which)
     def look(model: Hijacked, which: int) -> None:
         stage = stages[which]

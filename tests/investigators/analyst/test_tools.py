@@ -245,6 +245,7 @@ async def test_what_the_caller_can_make_an_answer_say_proves_no_more_than_an_out
         "vector(1)", 'label_replace(up, "a", "full", "", "")', "up * 0 + 95", "time()", "up/up", "absent(up)",
         'count_values by (job) ("x", up)', "scalar(up)", "clamp_min(up, 95)", "-up", "Label_Join (up)",
         "95", "up or 95", "(95)", "up > bool 0", 'alias(up, "full")', 'label_set(up, "a", "b")', "union(95)",
+        '"db is down"', "'db is down'", "`down`", "inf", "NaN", "up or +Inf", 'up{a="b"} or "x"',
         'up # " \n or vector(95) # "', "WITH (x = up) x", "1e3", ".5",
     ],
 )  # fmt: skip
@@ -258,7 +259,8 @@ def test_an_expression_that_can_make_things_up(promql: str) -> None:
         'up{job="a-b/c*"}', "sum by (pod) (rate(http_requests_total[5m]))", "max_over_time(x:y[1h])",
         "up > 0.5", "up == 1", "rate(x[5m:1m] offset 1d)",
         "topk(5, x) and on (pod) y", "histogram_quantile(0.99, sum by (le) (rate(b[5m])))", "x1:y2 >= 1e9",
-        "histogram_quantile_x", 'topk(5, container_memory_rss{namespace=~"a+b"})',
+        "histogram_quantile_x", "inf_total", "container_nan",
+        'topk(5, container_memory_rss{namespace=~"a+b"})',
     ],
 )  # fmt: skip
 def test_an_expression_that_shows_what_was_measured(promql: str) -> None:

@@ -14,6 +14,7 @@ from approvals.catalogue import builtin_catalogue
 from bot.app.acting import offered
 from bot.domain.alert import Severity
 from bot.domain.evidence import Evidence, EvidenceStatus, LogLine, Window, content_digest
+from bot.domain.redaction import redact
 from investigators.analyst.analyst import Analyst
 from investigators.analyst.ports import (
     Limits,
@@ -84,8 +85,7 @@ WIDE: frozenset[type[Query]] = frozenset(
 @dataclass(slots=True)
 class Told:
     """Answers every question with ``text``, by kind of question where ``by_kind`` has one; ``asked`` are the
-    questions. It covers two hosts, one of which no alert names,
-    and one wiki."""
+    questions. It covers two hosts, of which no alert names one, and a wiki."""
 
     text: str = LOG_LINE
     name: str = "told"
@@ -123,7 +123,7 @@ class Told:
         }
         if not text:
             return nothing(**plain, reason="nothing there", status=EvidenceStatus.EMPTY)
-        line = LogLine(at=NOW - timedelta(seconds=1), text=text, labels={"service": "demo"})
+        line = LogLine(at=NOW - timedelta(seconds=1), text=redact(text), labels={"service": "demo"})
         return answered(
             **plain,
             summary="one line",
