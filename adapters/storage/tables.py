@@ -126,6 +126,7 @@ past = Table(
     text_column("body"),
 )
 Index("ix_past_offered", past.c.resolved_at, sqlite_where=text("offered = 1"))
+Index("ix_past_resolved", past.c.resolved_at)
 
 remediations = Table(
     "remediations",

@@ -25,3 +25,4 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("body IS NULL"),
     )
+    op.create_index("ix_past_resolved", "past", ["resolved_at"], unique=False)
