@@ -13,7 +13,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from adapters.chat.matrix.content import html_text, plain_text
@@ -187,7 +187,6 @@ def test_the_generated_models_do_reach_what_they_must_not_get_past(
         max_examples=300,
         deadline=None,
         database=None,
-        derandomize=True,
         suppress_health_check=list(HealthCheck),
     )
     @given(model=hijacked("reads and answers"), which=_which)
@@ -211,7 +210,6 @@ def test_the_generated_models_do_reach_what_they_must_not_get_past(
         if diagnosis.suggestion is not None and diagnosis.suggestion != stage.rules.diagnosis.suggestion:
             seen[diagnosis.suggestion.action] += 1
 
-    look()
     wanted = (
         "verified",
         "agreed",
@@ -221,6 +219,11 @@ def test_the_generated_models_do_reach_what_they_must_not_get_past(
         "process.restart",
         "alertmanager.silence",
     )
+    # Which examples a seed makes depends on the modules that are loaded: what is rare may take a few seeds.
+    for number in range(10):
+        seed(number)(look)()
+        if all(seen[name] for name in wanted):
+            break
     assert not [name for name in wanted if not seen[name]], seen
 
 
